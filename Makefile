@@ -1,0 +1,39 @@
+# Each target is a line or two; the work is in embedded/, playbooks/ and tests/.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PLAY = .venv/bin/ansible-playbook -i inventories/embedded
+export PYTHONDONTWRITEBYTECODE =
+
+.PHONY: demo down aws env test lint unit clean
+
+demo: .venv/.runtime ## the sample application on an AWS embedded on this machine, from nothing to its URL
+	@.venv/bin/python -m embedded up
+	@$(PLAY) site.yml
+
+down: .venv/.runtime ## stop and remove all that demo and aws made
+	@.venv/bin/python -m embedded down
+
+aws: .venv/.runtime ## the embedded AWS alone, with the lines that point a shell at it
+	@.venv/bin/python -m embedded up
+	@.venv/bin/python -m embedded env
+
+test: lint ## linters, then unit, contract, integration and end-to-end tests
+	@.venv/bin/python -m pytest tests/unit tests/contract tests/integration tests/e2e
+
+unit: .venv/.dev ## the tests that need neither engine nor AWS
+	@.venv/bin/python -m pytest tests/unit tests/contract
+
+lint: .venv/.dev
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/yamllint --strict .
+	@ANSIBLE_INVENTORY=inventories/embedded .venv/bin/ansible-lint --offline -q
+	@.venv/bin/cfn-lint --include-checks I -- files/cloudformation/*.yml
+
+clean: down ## also the virtual environment
+	rm -rf .venv
+
+.venv/.runtime: requirements.txt embedded/requirements.txt
+	@PYTHON=$(PYTHON) embedded/venv.sh embedded/requirements.txt && touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.runtime
+	@PYTHON=$(PYTHON) embedded/venv.sh requirements-dev.txt && touch $@

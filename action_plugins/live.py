@@ -1,0 +1,145 @@
+"""Shows what a module says while it works.
+
+The modules cfn_stack, ecr_push and ecs_rollout each have a link to this file under their own name: the plugin runs the
+module of its own name and meanwhile prints the lines that the module writes to a progress file (module_utils/slipway/
+progress.py). On a remote host, or with `live: false`, the module runs without it.
+
+Interrupted (SIGINT, SIGTERM) it passes the signal on and stays until the module has cleaned up. Ansible reads nothing
+from its workers any more by then, so the last lines go straight to where ansible writes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from ansible.module_utils.parsing.convert_bool import boolean
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+display = Display()
+
+_COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}
+_EVERY = 0.1
+
+
+class ActionModule(ActionBase):
+    """Runs the module of the task's name and shows its progress."""
+
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        super().run(tmp, task_vars)
+        arguments = dict(self._task.args)
+        local = self._connection.transport == "local"
+        if not (local and boolean(arguments.get("live", True), strict=False)):
+            arguments["live"] = False
+            return self._execute(arguments, task_vars)
+
+        handle, name = tempfile.mkstemp(prefix="slipway-progress-")
+        os.close(handle)
+        path = Path(name)
+        show = _Show(path)
+        try:
+            with show.running():
+                result = self._execute({**arguments, "progress_file": name}, task_vars)
+        finally:
+            path.unlink()
+        if show.interrupted:
+            show.say(str(result.get("msg", "")), "bad")
+            # Nobody waits for a result any more, and handing one over could block for ever.
+            os._exit(1)
+        return result
+
+    def _execute(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
+        # What the user did not write does not belong to what the task reports of its arguments.
+        given = result.get("invocation", {}).get("module_args", {})
+        given.pop("progress_file", None)
+        return result
+
+
+class _Show:
+    """Prints each complete line of the file at `path` as it arrives."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._done = threading.Event()
+        self._console = _console_of(os.getppid())
+        self.interrupted = False
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        shower = threading.Thread(target=self._follow, daemon=True)
+        shower.start()
+        before = {}
+        if threading.current_thread() is threading.main_thread():
+            before = {s: signal.signal(s, self._stop) for s in (signal.SIGINT, signal.SIGTERM)}
+        self._before = before
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                # Once interrupted there is no way back to a handler that would end us before the last line.
+                signal.signal(number, signal.SIG_IGN if self.interrupted else handler)
+            self._done.set()
+            shower.join(timeout=2)
+
+    def say(self, text: str, tone: str) -> None:
+        colour = _COLOURS.get(tone)
+        if not self.interrupted:
+            display.display(f"  {text}", color=colour)
+        elif self._console is not None:
+            with suppress(OSError):
+                os.write(self._console, f"  {text}\n".encode())
+
+    def _stop(self, number: int, frame: Any) -> None:
+        if self.interrupted:
+            return
+        pid = self._pid()
+        if pid is None:  # the module is not there yet, or says nothing: ansible's own way out
+            before = self._before[signal.Signals(number)]
+            if callable(before):
+                before(number, frame)
+            return
+        self.interrupted = True
+        with suppress(OSError):
+            os.kill(pid, number)
+
+    def _pid(self) -> int | None:
+        """The module's process, which is the first thing it tells."""
+        with suppress(OSError, ValueError, KeyError), self._path.open(encoding="utf-8") as file:
+            return int(json.loads(file.readline())["pid"])
+        return None
+
+    def _follow(self) -> None:
+        with self._path.open(encoding="utf-8") as file:
+            rest = ""
+            while True:
+                last = self._done.is_set()
+                rest += file.read()
+                *lines, rest = rest.split("\n")
+                for line in lines:
+                    record = json.loads(line)
+                    if "text" in record:
+                        self.say(record["text"], record["tone"])
+                if last:
+                    return
+                self._done.wait(_EVERY)
+
+
+def _console_of(pid: int) -> int | None:
+    """Where process `pid` writes, opened for us; None where that cannot be had. Our own output leads nowhere."""
+    try:
+        # Without O_NOCTTY the terminal would become ours, and its signals with it.
+        return os.open(f"/proc/{pid}/fd/1", os.O_WRONLY | os.O_APPEND | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return None

@@ -1,0 +1,300 @@
+"""What a run came to, in a few aligned lines below ansible's own recap."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+
+if TYPE_CHECKING:
+    from ansible.executor.stats import AggregateStats
+    from ansible.executor.task_result import CallbackTaskResult
+    from ansible.inventory.host import Host
+    from ansible.playbook import Playbook
+    from ansible.playbook.task import Task
+
+DOCUMENTATION = r"""
+name: summary
+type: aggregate
+short_description: Ends a run with addresses, image, stacks, verdicts and times
+description:
+  - Collects what the modules C(cfn_stack), C(ecr_push) and C(ecs_rollout) return and prints it, aligned, after the
+    recap of the play. Without one of them it prints nothing.
+  - A failed run begins with the message of the task that failed.
+  - It prints no other values of a result than names, addresses, tags, digests, states and times.
+requirements:
+  - enabled by callbacks_enabled in ansible.cfg
+"""
+
+STACK, IMAGE, ROLLOUT = "cfn_stack", "ecr_push", "ecs_rollout"
+MODULES = frozenset({STACK, IMAGE, ROLLOUT})
+
+#: A failure's message is cut after this many characters: the task itself has shown all of it.
+_MESSAGE = 600
+
+Line = tuple[str, "str | None"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one of MODULES returned on one host (for a loop: for one item). seconds: wall time of the task or item."""
+
+    module: str
+    host: str
+    seconds: float
+    result: Mapping[str, Any]
+    failed: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A task that ended the run on its host."""
+
+    task: str
+    host: str
+    message: str
+
+
+@dataclass
+class Run:
+    """All that the summary is made of. changed: tasks that changed something, of any module; seconds: the whole run."""
+
+    rows: list[Row] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    changed: int = 0
+    seconds: float = 0.0
+    check: bool = False
+
+
+def compose(run: Run) -> list[Line]:
+    """The lines of the summary, each with a colour or None; none where no row is.
+
+    One block follows the other: failures, addresses, images, stacks, rollouts, times, what changed.
+    """
+    if not run.rows:
+        return []
+    labels = _stack_labels(run.rows)
+    lines = list(_failures(run.failures))
+    blocks = [
+        *_addresses(run.rows, labels),
+        ("image", _images(run)),
+        ("stacks", _stacks(run)),
+        ("rollout", _rollouts(run)),
+        ("time", [_times(run, labels)]),
+    ]
+    blocks = [(label, texts) for label, texts in blocks if texts]
+    width = max(len(label) for label, _ in blocks)
+    for label, texts in blocks:
+        for number, text in enumerate(texts):
+            lines.append((f"{label if not number else '':<{width}}  {text}".rstrip(), None))
+    lines += _changes(run, labels)
+    return lines
+
+
+def _failures(failures: Sequence[Failure]) -> Iterator[Line]:
+    for failure in failures:
+        message = " ".join(failure.message.split())
+        if len(message) > _MESSAGE:
+            message = message[:_MESSAGE - 3] + "..."
+        yield f"FAILED  {failure.task} ({failure.host}): {message}", "red"
+
+
+def _stack_labels(rows: Sequence[Row]) -> dict[str, str]:
+    """Stack names without the words that all of them begin with: shop-network, shop-service are network, service."""
+    names = [str(row.result["stack_name"]) for row in rows if row.module == STACK and row.result.get("stack_name")]
+    words = [name.split("-") for name in dict.fromkeys(names)]
+    common = 0
+    if len(words) > 1:
+        while all(len(w) > common + 1 for w in words) and len({w[common] for w in words}) == 1:
+            common += 1
+    return {"-".join(w): "-".join(w[common:]) for w in words}
+
+
+def _addresses(rows: Sequence[Row], labels: Mapping[str, str]) -> list[tuple[str, list[str]]]:
+    """One block for each output that is an address (AppURL first); several of one kind with their stack's label."""
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        outputs = row.result.get("outputs")
+        for key, value in (outputs.items() if row.module == STACK and isinstance(outputs, Mapping) else ()):
+            if str(key).endswith("URL") and value:
+                found.setdefault(str(key), {})[str(row.result.get("stack_name", ""))] = str(value)
+    order = sorted(found, key=lambda key: (key != "AppURL", key))
+    return [(key, _aligned([[url] if len(found[key]) == 1 else [labels.get(stack, stack), url]
+                            for stack, url in found[key].items()])) for key in order]
+
+
+def _images(run: Run) -> list[str]:
+    texts: list[str] = []
+    for row in run.rows:
+        if row.module != IMAGE or row.failed:
+            continue
+        result = row.result
+        tag = result.get("tag") or next(iter(result.get("tags") or []), "")
+        done = [verb for key, verb in (("built", "built"), ("pushed", "pushed")) if result.get(key)]
+        words = (f"would be {' and '.join(done)}" if run.check else ", ".join(done)) if done else "already there"
+        texts += [f"{tag}  {words}".strip(), *([str(result["digest"])] if result.get("digest") else [])]
+    return list(dict.fromkeys(texts))
+
+
+def _stacks(run: Run) -> list[str]:
+    latest: dict[str, list[str]] = {}
+    changed: set[str] = set()
+    for row in run.rows:
+        name = str(row.result.get("stack_name") or "")
+        if row.module != STACK or not name:
+            continue
+        if row.result.get("changed"):
+            changed.add(name)
+        state = str(row.result.get("stack_status") or row.result.get("status") or "")
+        how = "would change" if run.check else "changed"
+        latest[name] = [name, state, "failed" if row.failed else how if name in changed else "unchanged"]
+    return _aligned(list(latest.values()))
+
+
+def _rollouts(run: Run) -> list[str]:
+    cells = []
+    for row in run.rows:
+        result = row.result
+        verdict = result.get("verdict")
+        if row.module == ROLLOUT and run.check and not row.failed and verdict != "completed":
+            # What is there before the run has no verdict yet.
+            verdict = "would be awaited"
+        if row.module != ROLLOUT or not verdict:
+            continue
+        seconds = result.get("rollout_seconds")
+        cells.append([str(result.get("service") or row.host), str(verdict).replace("_", " "),
+                      f"in {seconds:.1f} s" if isinstance(seconds, (int, float)) else "",
+                      str(result.get("deployment_id") or "")])
+    return _aligned(cells)
+
+
+def _times(run: Run, labels: Mapping[str, str]) -> str:
+    """'network 2.1 s, image 3.2 s (build 2.1, push 0.9), total 9.0 s'; of hosts at work together, the slowest."""
+    spent: dict[str, Counter[str]] = {}
+    parts: dict[str, Mapping[str, Any]] = {}
+    for row in run.rows:
+        stack = str(row.result.get("stack_name") or "")
+        label = {IMAGE: "image", ROLLOUT: "rollout"}.get(row.module) or labels.get(stack, "stack")
+        spent.setdefault(label, Counter())[row.host] += row.seconds  # type: ignore[assignment]
+        if row.module == IMAGE and isinstance(row.result.get("phases"), Mapping):
+            parts[label] = row.result["phases"]
+    texts = []
+    for label, hosts in spent.items():
+        text = f"{label} {max(hosts.values()):.1f} s"
+        inner = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.get(label, {}).items()
+                          if isinstance(seconds, (int, float)) and seconds >= 0.05)
+        texts.append(text + (f" ({inner})" if inner and len(hosts) == 1 else ""))
+    return ", ".join([*texts, f"total {run.seconds:.1f} s"])
+
+
+def _changes(run: Run, labels: Mapping[str, str]) -> Iterator[Line]:
+    if run.failures:
+        return
+    if not run.changed:
+        yield ("Nothing would change." if run.check else "Nothing changed."), "green"
+    elif run.check:
+        ours = [row for row in run.rows if row.result.get("changed")]
+        names = dict.fromkeys(labels.get(str(row.result.get("stack_name") or ""), "image") for row in ours)
+        others = run.changed - len(ours)
+        words = [*names, *([f"{others} other task{'s' if others > 1 else ''}"] if others > 0 else [])]
+        yield f"Would change: {', '.join(words)}.", "yellow"
+
+
+def _aligned(cells: Sequence[Sequence[str]]) -> list[str]:
+    """Rows of cells as texts with equal columns; columns that are empty everywhere are left out."""
+    widths = [max((len(row[i]) for row in cells if i < len(row)), default=0)
+              for i in range(max(map(len, cells), default=0))]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=False) if width).rstrip()
+            for row in cells]
+
+
+class CallbackModule(CallbackBase):
+    """Collects while the playbook runs, prints at its end."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "summary"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._rows: list[Row] = []
+        self._failed: dict[str, Failure] = {}
+        self._started = time.monotonic()
+        self._marks: dict[tuple[str, str], float] = {}
+        self._items: dict[tuple[str, str], list[float]] = {}
+
+    def v2_playbook_on_start(self, playbook: Playbook) -> None:
+        self._started = time.monotonic()
+
+    def v2_runner_on_start(self, host: Host, task: Task) -> None:
+        self._marks[host.name, task._uuid] = time.monotonic()
+
+    def v2_runner_item_on_ok(self, result: CallbackTaskResult) -> None:
+        self._item(result)
+
+    def v2_runner_item_on_failed(self, result: CallbackTaskResult) -> None:
+        self._item(result)
+
+    def v2_runner_item_on_skipped(self, result: CallbackTaskResult) -> None:
+        self._item(result)
+
+    def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
+        self._collect(result, failed=False)
+
+    def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
+        self._collect(result, failed=True)
+        if not ignore_errors:
+            self._note_failure(result)
+
+    def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
+        self._note_failure(result)
+
+    def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
+        # A failure that a rescue section took care of is none.
+        lost = [failure for host, failure in self._failed.items()
+                if stats.failures.get(host) or stats.dark.get(host)]
+        run = Run(self._rows, lost, sum(stats.changed.values()), time.monotonic() - self._started,
+                  bool(context.CLIARGS.get("check")))
+        for text, colour in compose(run):
+            self._display.display(text, color=colour)
+
+    def _collect(self, result: CallbackTaskResult, failed: bool) -> None:
+        module = _module(result)
+        if module not in MODULES:
+            return
+        key = (result.host.name, result.task._uuid)
+        data = result.result
+        items = data.get("results")
+        if isinstance(items, list) and items and all(isinstance(item, Mapping) for item in items):
+            times = self._items.pop(key, [])
+            for number, item in enumerate(items):
+                if not item.get("skipped"):
+                    self._rows.append(Row(module, result.host.name, times[number] if number < len(times) else 0.0,
+                                          item, bool(item.get("failed"))))
+            return
+        spent = time.monotonic() - self._marks.pop(key, time.monotonic())
+        self._rows.append(Row(module, result.host.name, spent, data, failed))
+
+    def _item(self, result: CallbackTaskResult) -> None:
+        """An item of a loop has no start of its own: it began when the one before ended."""
+        key = (result.host.name, result.task._uuid)
+        now = time.monotonic()
+        self._items.setdefault(key, []).append(now - self._marks.get(key, now))
+        self._marks[key] = now
+
+    def _note_failure(self, result: CallbackTaskResult) -> None:
+        data = result.result
+        broken = next((item for item in data.get("results") or []
+                       if isinstance(item, Mapping) and item.get("failed")), data)
+        message = str(broken.get("msg") or broken.get("censored") or "no message")
+        self._failed[result.host.name] = Failure(result.task_name, result.host.name, message)
+
+
+def _module(result: CallbackTaskResult) -> str:
+    return str(result.task.action).rsplit(".", 1)[-1]

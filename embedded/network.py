@@ -1,0 +1,25 @@
+"""The bridge network on which the embedded AWS and its tasks meet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import settings
+
+
+def ensure_network(engine: Any) -> str:
+    """Make the network if it is missing; the host's address on it."""
+    found = [n for n in engine.networks.list(names=[settings.NETWORK]) if n.name == settings.NETWORK]
+    network = found[0] if found else engine.networks.create(settings.NETWORK, driver="bridge",
+                                                            labels={"slipway": "embedded"})
+    network.reload()
+    return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
+
+def remove_network(engine: Any) -> None:
+    for network in engine.networks.list(names=[settings.NETWORK]):
+        if network.name == settings.NETWORK:
+            network.reload()
+            for container in network.containers:
+                container.remove(force=True, v=True)
+            network.remove()

@@ -1,0 +1,48 @@
+"""Where the embedded AWS lives on this machine. Every value can be changed by an environment variable."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+#: The account and the region that MiniStack serves when nobody says otherwise.
+ACCOUNT = "000000000000"
+REGION = "us-east-1"
+
+PORT = int(os.environ.get("SLIPWAY_AWS_PORT", "4566"))
+STATE = Path(os.environ.get("SLIPWAY_AWS_STATE", ROOT / ".embedded"))
+NETWORK = "slipway-aws" if PORT == 4566 else f"slipway-aws-{PORT}"
+ENDPOINT = f"http://localhost:{PORT}"
+
+PID_FILE = STATE / "aws.pid"
+LOG_FILE = STATE / "aws.log"
+STATE_FILES = STATE / "services"
+BLOBS = STATE / "blobs"
+
+
+def load_balancer_address(number: int) -> str:
+    """The loopback address of the load balancer with this number (1 to 254): one range per port, so that two embedded
+    AWS do not meet."""
+    return f"127.66.{PORT % 256}.{number}"
+
+
+def environment() -> dict[str, str]:
+    """What a client needs to reach the embedded AWS instead of the real one."""
+    return {
+        "AWS_ENDPOINT_URL": ENDPOINT,
+        "AWS_ACCESS_KEY_ID": "embedded",
+        "AWS_SECRET_ACCESS_KEY": "embedded",
+        "AWS_REGION": REGION,
+        "AWS_DEFAULT_REGION": REGION,
+    }
+
+
+def code_version() -> str:
+    """Changes with the code of the embedded AWS, so that a running older one is replaced."""
+    digest = hashlib.sha256()
+    for name in ("server.py", "extension.py", "target_health.py", "settings.py"):
+        digest.update((ROOT / "embedded" / name).read_bytes())
+    return digest.hexdigest()[:12]

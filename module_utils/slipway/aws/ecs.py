@@ -1,0 +1,54 @@
+"""Amazon ECS, one function per API call. All of them only read; all raise AwsError."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .session import Aws
+
+#: DescribeServices takes this many services of one cluster in a call.
+SERVICES_PER_CALL = 10
+#: DescribeTasks and a page of ListTasks.
+TASKS_PER_CALL = 100
+
+
+def describe_services(aws: Aws, cluster: str, services: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """AWS's description of each service that exists (also deleted ones, INACTIVE), by its name.
+
+    services: names or ARNs, any number. Raises AwsError with code ClusterNotFoundException for an unknown cluster.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    for start in range(0, len(services), SERVICES_PER_CALL):
+        answer = aws.call("ecs", "describe_services", cluster=cluster,
+                          services=list(services[start:start + SERVICES_PER_CALL]))
+        found.update({service["serviceName"]: service for service in answer["services"]})
+    return found
+
+
+def list_tasks(aws: Aws, cluster: str, status: str, service: str | None = None) -> list[str]:
+    """ARNs of up to 100 tasks. status: RUNNING or STOPPED (what is desired; stopped ones are kept for about an hour).
+
+    service: a name; None is the whole cluster.
+    """
+    arguments: dict[str, Any] = {"cluster": cluster, "desiredStatus": status, "maxResults": TASKS_PER_CALL}
+    if service:
+        arguments["serviceName"] = service
+    arns: list[str] = aws.call("ecs", "list_tasks", **arguments)["taskArns"]
+    return arns
+
+
+def describe_tasks(aws: Aws, cluster: str, tasks: Sequence[str]) -> list[dict[str, Any]]:
+    """AWS's description of up to 100 tasks; those it no longer knows are left out."""
+    if not tasks:
+        return []
+    found: list[dict[str, Any]] = aws.call("ecs", "describe_tasks", cluster=cluster,
+                                           tasks=list(tasks[:TASKS_PER_CALL]))["tasks"]
+    return found
+
+
+def describe_task_definition(aws: Aws, task_definition: str) -> dict[str, Any]:
+    """AWS's description of a task definition. task_definition: an ARN or family:revision."""
+    answer = aws.call("ecs", "describe_task_definition", taskDefinition=task_definition)
+    definition: dict[str, Any] = answer["taskDefinition"]
+    return definition

@@ -1,0 +1,161 @@
+"""One boto3 session per process: clients, retries, counted calls, errors in plain words."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import Any
+
+from ..errors import AwsError, InvalidInput, SlipwayError
+from ..interrupt import calling
+
+#: Arguments every module that talks to AWS takes, named and defaulted as AWS users of Ansible expect.
+AWS_ARGUMENTS: dict[str, dict[str, Any]] = {
+    "region": {"type": "str"},
+    "profile": {"type": "str"},
+    "access_key": {"type": "str", "no_log": True},
+    "secret_key": {"type": "str", "no_log": True},
+    "session_token": {"type": "str", "no_log": True},
+    "endpoint_url": {"type": "str"},
+    "aws_ca_bundle": {"type": "path"},
+    "validate_certs": {"type": "bool", "default": True},
+}
+
+#: Codes with which AWS says "slow down"; botocore retries them, we count them.
+THROTTLES = frozenset({"Throttling", "ThrottlingException", "ThrottledException", "RequestLimitExceeded",
+                       "TooManyRequestsException", "RequestThrottled", "SlowDown", "PriorRequestNotComplete"})
+
+_EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"})
+_UNKNOWN_KEY = frozenset({"InvalidClientTokenId", "UnrecognizedClientException", "InvalidAccessKeyId",
+                          "SignatureDoesNotMatch", "InvalidSignatureException", "AuthFailure"})
+_DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
+
+
+class Aws:
+    """A session and its clients.
+
+    params: a module's arguments, of which AWS_ARGUMENTS are read; environment variables fill what is None.
+    calls: how often each operation was called, as "service.Operation", attempts that botocore repeated not counted.
+    retries: how many attempts botocore repeated (throttled or transient).
+    Raises InvalidInput where no region or no credentials can be found; nothing was called then.
+    """
+
+    def __init__(self, params: dict[str, Any] | None = None) -> None:
+        import boto3
+        import botocore.config
+        import botocore.exceptions
+
+        params = params or {}
+        profile = params.get("profile")
+        if profile and params.get("access_key"):
+            raise InvalidInput("profile and access_key are both given.", "Give one of them.")
+        try:
+            self._session = boto3.session.Session(
+                region_name=params.get("region") or os.environ.get("AWS_REGION"),
+                profile_name=profile,
+                aws_access_key_id=params.get("access_key"),
+                aws_secret_access_key=params.get("secret_key"),
+                aws_session_token=params.get("session_token"),
+            )
+        except botocore.exceptions.ProfileNotFound as error:
+            raise InvalidInput(f"AWS profile {profile or os.environ.get('AWS_PROFILE')!r} is not configured.",
+                               "Create it with 'aws configure --profile NAME' or name another one.") from error
+        if not self._session.region_name:
+            raise InvalidInput("No AWS region is set.", "Set AWS_REGION, or 'region' in the inventory.")
+        self.region: str = self._session.region_name
+        self.calls: Counter[str] = Counter()
+        self.retries = 0
+        self._endpoint_url = params.get("endpoint_url")
+        self._verify: bool | str | None = None
+        if params.get("validate_certs") is False:
+            self._verify = False
+        elif params.get("aws_ca_bundle"):
+            self._verify = params["aws_ca_bundle"]
+        # 'standard' keeps the first attempts fast and backs off with jitter; 'adaptive' would also slow down calls
+        # that nobody throttled yet.
+        self._config = botocore.config.Config(
+            retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60,
+            user_agent_extra="slipway",
+        )
+        self._clients: dict[str, Any] = {}
+
+    @property
+    def credentials_found(self) -> bool:
+        return self._session.get_credentials() is not None
+
+    def client(self, service: str, region: str | None = None) -> Any:
+        """The session's client of `service`, made once per region."""
+        key = f"{service}/{region or self.region}"
+        if key not in self._clients:
+            if not self.credentials_found:
+                raise InvalidInput("No AWS credentials are found.",
+                                   "Set AWS_PROFILE, run 'aws configure', or use an instance role.")
+            client = self._session.client(service, region_name=region, endpoint_url=self._endpoint_url,
+                                          verify=self._verify, config=self._config)
+            client.meta.events.register("needs-retry.*", self._count_retry, unique_id="slipway-retries")
+            client.meta.events.register("before-call.*", self._count_call, unique_id="slipway-calls")
+            self._clients[key] = client
+        return self._clients[key]
+
+    def call(self, service: str, operation: str, region: str | None = None, **arguments: Any) -> dict[str, Any]:
+        """One API call. operation: boto3's method name. Raises AwsError with AWS's code, message and a remedy."""
+        import botocore.exceptions
+
+        client = self.client(service, region)
+        try:
+            with calling():
+                answer: dict[str, Any] = getattr(client, operation)(**arguments)
+        except botocore.exceptions.ClientError as error:
+            raise _refusal(error, service) from error
+        except (botocore.exceptions.BotoCoreError, OSError) as error:
+            raise _no_answer(error, service, operation) from error
+        return answer
+
+    def api_calls(self) -> dict[str, int]:
+        """For a module's result: calls by operation, sorted by name."""
+        return dict(sorted(self.calls.items()))
+
+    def _count_call(self, model: Any, **_: Any) -> None:
+        self.calls[f"{model.service_model.service_name}.{model.name}"] += 1
+
+    def _count_retry(self, attempts: int, **_: Any) -> None:
+        if attempts > 1:
+            self.retries += 1
+
+
+def _refusal(error: Any, service: str) -> AwsError:
+    code = str(error.response.get("Error", {}).get("Code", ""))
+    text = str(error.response.get("Error", {}).get("Message", "")) or code
+    operation = error.operation_name
+    remedy = ""
+    message = f"{service} {operation}: {text}"
+    if code in _EXPIRED:
+        message, remedy = "The AWS credentials have expired.", "Sign in again ('aws sso login'), then run this again."
+    elif code in _UNKNOWN_KEY:
+        message = f"AWS does not accept these credentials ({code})."
+        remedy = "Check AWS_PROFILE and the access key; 'aws sts get-caller-identity' must work."
+    elif code in _DENIED:
+        remedy = f"Allow {service}:{operation} in the policy of the identity that runs this."
+    elif code in THROTTLES:
+        remedy = "AWS throttled the call although it was repeated; run this again later."
+    failure = AwsError(message, remedy, code=code, operation=operation)
+    failure.aws_message = text
+    return failure
+
+
+def _no_answer(error: Exception, service: str, operation: str) -> SlipwayError:
+    import botocore.exceptions as e
+
+    if isinstance(error, (e.NoCredentialsError, e.PartialCredentialsError)):
+        return InvalidInput("No AWS credentials are found.",
+                            "Set AWS_PROFILE, run 'aws configure', or use an instance role.")
+    if isinstance(error, (e.TokenRetrievalError, e.SSOTokenLoadError, e.UnauthorizedSSOTokenError)):
+        return AwsError("The AWS sign-on has expired.", "Sign in again ('aws sso login'), then run this again.",
+                        code="ExpiredToken", operation=operation)
+    if isinstance(error, e.ParamValidationError):
+        return InvalidInput(f"{service} {operation}: {error}")
+    if isinstance(error, (e.EndpointConnectionError, e.ConnectTimeoutError, e.ReadTimeoutError,
+                          e.ConnectionClosedError, e.ProxyConnectionError, e.SSLError, OSError)):
+        return AwsError(f"{service} {operation}: AWS does not answer: {error}",
+                        "Check the network, the region and AWS_ENDPOINT_URL.", operation=operation)
+    return AwsError(f"{service} {operation}: {error}", operation=operation)

@@ -1,0 +1,86 @@
+"""Secrets for the docker CLI: in this process's memory, readable as files while it lives, never on a disk.
+
+A memfd has a path, /proc/PID/fd/N, that a child of the same user can open. When the process ends, however it ends,
+the memory is gone; what may stay behind after kill -9 is a directory with a dangling link.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+@contextmanager
+def memory_file(text: str, directory: str | None = None) -> Iterator[str]:
+    """A path from which `text` can be read within the block. directory: where to put a private file on systems that
+    have no memfd."""
+    data = text.encode("utf-8", errors="surrogateescape")
+    if hasattr(os, "memfd_create") and Path(f"/proc/{os.getpid()}/fd").is_dir():
+        handle = os.memfd_create("slipway")
+        try:
+            os.write(handle, data)
+            yield f"/proc/{os.getpid()}/fd/{handle}"
+        finally:
+            os.close(handle)
+        return
+    handle, path = tempfile.mkstemp(prefix="slipway-", dir=directory)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+        yield path
+    finally:
+        Path(path).unlink()
+
+
+@contextmanager
+def docker_config(registry: str, user: str, password: str) -> Iterator[str]:
+    """A directory for DOCKER_CONFIG: the user's own configuration, with these credentials for `registry`.
+
+    The user's plugins and contexts are linked into it; nothing of it is written back.
+    """
+    own = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
+    text = json.dumps(with_credentials(_read(own / "config.json"), registry, user, password))
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    directory = tempfile.mkdtemp(prefix="slipway-docker-", dir=runtime if runtime and Path(runtime).is_dir() else None)
+    try:
+        for name in ("cli-plugins", "contexts", "buildx", "tls"):
+            if (own / name).is_dir():
+                (Path(directory) / name).symlink_to(own / name)
+        with memory_file(text, directory) as path:
+            (Path(directory) / "config.json").symlink_to(path)
+            yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def with_credentials(config: dict[str, Any], registry: str, user: str, password: str) -> dict[str, Any]:
+    """A docker configuration that uses these credentials for `registry` and keeps everything else. A helper such as
+    amazon-ecr-credential-helper would win over `auths`, so it is taken out for this one registry."""
+    new = dict(config)
+    helpers = {host: helper for host, helper in (config.get("credHelpers") or {}).items() if host != registry}
+    store = new.pop("credsStore", None)
+    if store:
+        # A store is asked for every registry without a helper of its own; name it for those that it serves now.
+        helpers.update({host: store for host in config.get("auths") or {} if host != registry and host not in helpers})
+    if helpers:
+        new["credHelpers"] = helpers
+    else:
+        new.pop("credHelpers", None)
+    token = base64.b64encode(f"{user}:{password}".encode()).decode()
+    new["auths"] = {**(config.get("auths") or {}), registry: {"auth": token}}
+    return new
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

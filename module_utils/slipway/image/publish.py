@@ -1,0 +1,396 @@
+"""The verb of ecr_push: build once, push what is new, name it, return its digest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from ..aws import ecr
+from ..aws.session import Aws
+from ..changes import UNKNOWN, Changes
+from ..docker.build import Build, build, find_builder
+from ..docker.engine import Engine
+from ..docker.pull import pull
+from ..docker.push import Layers, TagIsImmutable, push
+from ..errors import AwsError, SlipwayError
+from ..interrupt import interruptible
+from ..progress import Phases, Progress
+from . import base, repository, scan
+from .content import content_digest
+from .context import Summary, read_ignore, summarise, walk
+from .dockerfile import base_images
+from .manifest import size_of
+from .plan import Held, Plan, conflict, immutable, plan
+from .request import Request, read_request
+from .revision import Revision, read_revision
+from .secrets import warning
+from .tag import content_tag, next_tag, superseded_tag, unique_tag, without_content, younger_content_tag
+
+_TAG_TAKEN = frozenset({"ImageTagAlreadyExistsException"})
+
+
+@dataclass
+class Outcome:
+    """What was done. held: the image as ECR has it now."""
+
+    held: Held
+    tag: str
+    built: bool = False
+    pushed: bool = False
+    layers: Layers | None = None
+
+
+def publish(params: dict[str, Any], check_mode: bool, progress: Progress,
+            warn: Callable[[str], None]) -> dict[str, Any]:
+    """Do what the module's arguments say and return its result. Raises InvalidInput before anything is made."""
+    started = time.monotonic()
+    unknown = UNKNOWN in str(params["repository"])
+    request = read_request(params, unknown_repository=unknown)
+    now = datetime.now(UTC)
+    if unknown and check_mode:
+        return _before_its_repository(request, now)
+    result = _Run(request, Aws(params), check_mode, progress, now, warn).run()
+    result["phases"]["total"] = round(time.monotonic() - started, 3)
+    return result
+
+
+def _before_its_repository(request: Request, now: datetime) -> dict[str, Any]:
+    """Check mode, and the repository's own name is known only after another task: all there is to say."""
+    revision = read_revision(request.context)
+    tag = request.tag or unique_tag(now, request.revision or revision.commit, revision.dirty)
+    changes = Changes("image")
+    changes.add("image", None, UNKNOWN)
+    return {"changed": True, "action": "build", "msg": "Would build and push the image once its repository exists.",
+            "repository": request.repository, "repository_uri": UNKNOWN, "image_uri": UNKNOWN,
+            "image_uri_by_digest": UNKNOWN, "digest": UNKNOWN, "tag": tag, "tags": [tag, *request.extra_tags],
+            "built": True, "pushed": True, "size_bytes": 0, "layers_pushed": 0, "layers_existing": 0, "phases": {},
+            "api_calls": {}, "diff": changes.diff()}
+
+
+class _Run:
+    """One run: read, plan, apply unless check mode, report."""
+
+    def __init__(self, request: Request, aws: Aws, check_mode: bool, progress: Progress, now: datetime,
+                 warn: Callable[[str], None]) -> None:
+        self.request = request
+        self.aws = aws
+        self.check_mode = check_mode
+        self.progress = progress
+        self.phases = Phases()
+        self.engine = Engine()
+        self.now = now
+        self.changes = Changes(f"image {request.repository}")
+        self.warn = warn
+        self.ignore = read_ignore(request.context, request.dockerfile)
+        self.bases = base_images(request.text, request.arguments, request.target)
+        self.uri = UNKNOWN
+        self._revision: Revision | None = None
+        self._manifests: dict[str, ecr.Manifest] = {}
+
+    # -- read ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> dict[str, Any]:
+        request = self.request
+        with self.phases("look"):
+            current = repository.read(self.aws, request.repository, request.settings, request.registry_id)
+        if current is None and not request.create:
+            raise repository.missing(request.repository, self.aws.region)
+        repository.differences(request.repository, current, request.settings, self.changes)
+        settings_changed = self.changes.changed
+        self.uri = str(current.repository["repositoryUri"]) if current else UNKNOWN
+        with self.phases("hash"):
+            summary, content = self._content()
+        with self.phases("look"):
+            held, name = (self._held(content_tag(content)) if current and base.UNRESOLVED not in content
+                          else (None, content_tag(content)))
+        todo = plan(held, request.tag, request.extra_tags, self._unique(), request.force)
+        self._warn(summary)
+        self._record(held, todo, name)
+        with self.phases("look"):
+            self._check_tags(todo, held, current, content)
+
+        # -- apply -------------------------------------------------------------------------------------------------
+        if self.check_mode:
+            outcome = Outcome(held or Held(UNKNOWN, (), 0), todo.tag, todo.action == "build", todo.action == "build")
+        else:
+            if current is None:
+                self.progress.say(f"repository {request.repository} is made")
+                current = repository.create(self.aws, request.repository, request.settings, request.registry_id)
+                self.uri = str(current.repository["repositoryUri"])
+            elif settings_changed:
+                repository.update(self.aws, request.repository, current, request.settings, self.changes,
+                                  request.registry_id)
+            with interruptible():
+                outcome = self._apply(todo, held, name)
+        result = self._report(todo, outcome, content)
+        if request.max_severity and not self.check_mode:
+            with self.phases("scan"):
+                result.update(scan.gate(self.aws, request.repository, outcome.held.digest, request.max_severity,
+                                        request.scan_timeout, request.registry_id, self.progress, result))
+            result["phases"], result["api_calls"] = self.phases.seconds, self.aws.api_calls()
+        return result
+
+    def _content(self) -> tuple[Summary, str]:
+        """What the context holds, and the digest of the whole build."""
+        request = self.request
+        told = time.monotonic()
+
+        def tell(files: int, size: int) -> None:
+            nonlocal told
+            if time.monotonic() - told >= 2:
+                told = time.monotonic()
+                self.progress.say(f"context: {files} files, {size / 1e6:.0f} MB read")
+
+        identities = {}
+        for name in self.bases:
+            identities[name] = base.identity(self.engine, name, partial(self._auth_for, name), self.progress,
+                                             request.pull, self.check_mode)
+        # Only a top-level .git is stood for by its commit; git is not asked when there is none.
+        summary = summarise(request.context, self.ignore, lambda: self.revision.commit, tell)
+        content = content_digest(summary.digest, request.text, request.arguments, identities, request.target,
+                                 list(request.platforms or [self.engine.platform]), request.labels,
+                                 list(request.secrets))
+        if base.UNRESOLVED in identities.values():
+            content = base.UNRESOLVED
+        return summary, content
+
+    def _held(self, name: str) -> tuple[Held | None, str]:
+        """The image with this content tag and the tag itself; of several forced builds the youngest."""
+        detail = self._image(name)
+        if detail and superseded_tag(name) in detail.get("imageTags", []):
+            while younger := self._image(younger_content_tag(name)):
+                detail, name = younger, younger_content_tag(name)
+        return (_as_held(detail) if detail else None), name
+
+    def _image(self, tag: str) -> dict[str, Any] | None:
+        return ecr.describe_image(self.aws, self.request.repository, {"imageTag": tag}, self.request.registry_id)
+
+    def _check_tags(self, todo: Plan, held: Held | None, current: repository.Current | None, content: str) -> None:
+        """Raises when a wanted tag is immutable and names another image, before anything is built."""
+        if current is None or not immutable(self.request.settings.mutability or current.mutability):
+            return
+        for tag in todo.missing:
+            if not (todo.generated and tag == todo.tag) and (detail := self._image(tag)):
+                raise conflict(self.request.repository, tag, str(detail["imageDigest"]),
+                               held.digest if held and todo.action == "tag" else f"a new one of content {content}")
+
+    # -- apply -----------------------------------------------------------------------------------------------------
+
+    def _apply(self, todo: Plan, held: Held | None, name: str) -> Outcome:
+        if todo.action != "build":
+            assert held is not None
+            outcome = Outcome(held, todo.tag)
+        else:
+            outcome = self._build_and_push(todo, held, name)
+        missing = [t for t in todo.missing if t not in outcome.held.tags]
+        if missing:
+            with self.phases("tag"):
+                self._tag(outcome, missing, todo.generated)
+        if outcome.built:
+            self._tidy(outcome)
+        return outcome
+
+    def _build_and_push(self, todo: Plan, held: Held | None, name: str) -> Outcome:
+        """The content tag goes first: a run that is cut off afterwards finds its image again."""
+        request = self.request
+        forced = held is not None
+        previous = name
+        if forced:
+            name = younger_content_tag(name)
+        reference = f"{self.uri}:{name}"
+        several = len(request.platforms) > 1
+        digest = ""
+        built = False
+        if forced or request.force or several or self.engine.image(reference) is None:
+            with self.phases("build"):
+                digest = self._build(todo, reference)
+            built = True
+        else:
+            self.progress.say("build: done by an earlier run, going on with the push")
+        layers = Layers(digest=digest)
+        pushed = True
+        if not several:
+            with self.phases("push"):
+                try:
+                    layers = push(self.engine, self.uri, name, self._authorize, self.progress)
+                except TagIsImmutable:
+                    # Somebody pushed the same content while we built: theirs is the image, and ours is not needed.
+                    other, _ = self._held(name)
+                    if other is None:
+                        raise
+                    self.progress.say("push: the same content arrived from elsewhere meanwhile; using that image")
+                    return Outcome(other, todo.tag, built, False, layers)
+        with self.phases("tag"):
+            if held is not None and "." not in previous:
+                self._put(self._manifest(held.digest), superseded_tag(previous))
+            manifest = self._manifest(layers.digest)
+        size = size_of(manifest.text)
+        return Outcome(Held(layers.digest, (name,), size), todo.tag, built, pushed, layers)
+
+    def _build(self, todo: Plan, reference: str) -> str:
+        request, registry = self.request, self.registry
+        builder = find_builder(self.engine)
+        cache = request.cache
+        if cache and "/" not in cache.partition(":")[0].replace(registry, ""):
+            cache = f"{registry}/{cache}"
+        if cache and builder.kind != "buildx":
+            self.warn("cache: this machine has no buildx, so nothing is written to the cache.")
+        ours = any(name.startswith(registry + "/") for name in self.bases)
+        needs_auth = ours or bool(cache) or len(request.platforms) > 1
+        auth = self._authorize() if needs_auth else None
+        if ours and builder.kind == "classic":
+            # The classic builder knows no credentials of ours; with the image here it needs none.
+            for name in self.bases:
+                if name.startswith(registry + "/") and self.engine.image(name) is None:
+                    pull(self.engine, name, auth, self.progress)
+        how = "the classic builder" if builder.kind == "classic" else "BuildKit"
+        self.progress.say(f"build: {request.context} with {how}")
+        return build(self.engine, builder, Build(
+            context=request.context, dockerfile=request.dockerfile,
+            files=lambda: (entry.path for entry in walk(request.context, self.ignore)), name=reference,
+            target=request.target, arguments=request.arguments, secrets=request.secrets,
+            labels={**self._oci_labels(todo.tag), **request.labels}, platforms=request.platforms, cache=cache,
+            pull=request.pull, fresh=request.force, registry=registry, auth=auth), self.progress)
+
+    def _tag(self, outcome: Outcome, missing: list[str], generated: bool) -> None:
+        """Put the missing tags on the image, without pulling it."""
+        manifest = self._manifest(outcome.held.digest)
+        for tag in missing:
+            wanted = tag
+            for _ in range(20):
+                holder = self._put(manifest, wanted)
+                if holder in ("", outcome.held.digest):
+                    break
+                if not (generated and tag == outcome.tag):
+                    raise conflict(self.request.repository, wanted, holder, outcome.held.digest)
+                # Two different images in one second: the second one takes the next name.
+                wanted = next_tag(wanted)
+            if tag == outcome.tag:
+                outcome.tag = wanted
+            self.progress.say(f"tag: {wanted}", "good")
+            outcome.held = Held(outcome.held.digest, (*outcome.held.tags, wanted), outcome.held.size)
+
+    def _manifest(self, digest: str) -> ecr.Manifest:
+        if digest not in self._manifests:
+            found = ecr.get_manifests(self.aws, self.request.repository, [{"imageDigest": digest}],
+                                      self.request.registry_id)
+            if not found:
+                raise SlipwayError(f"The image {digest} is gone from repository {self.request.repository}.",
+                                   "Somebody or the lifecycle policy removed it; run this again.")
+            self._manifests[digest] = found[0]
+        return self._manifests[digest]
+
+    def _put(self, manifest: ecr.Manifest, tag: str) -> str:
+        """Tag an image. Returns '' or the digest of the image that keeps the tag."""
+        try:
+            ecr.put_image(self.aws, self.request.repository, manifest, tag, self.request.registry_id)
+        except AwsError as error:
+            if error.code not in _TAG_TAKEN:
+                raise
+            detail = self._image(tag)
+            return str(detail["imageDigest"]) if detail else ""
+        return ""
+
+    def _tidy(self, outcome: Outcome) -> None:
+        """The engine knows the image by its release tag from here on; the content tag did its work."""
+        for tag in outcome.held.tags:
+            reference = f"{self.uri}:{tag}"
+            if tag.startswith("content-") and self.engine.image(reference):
+                self.engine.tag(reference, self.uri, outcome.tag)
+                self.engine.untag(reference)
+
+    # -- report ----------------------------------------------------------------------------------------------------
+
+    def _record(self, held: Held | None, todo: Plan, name: str) -> None:
+        if todo.action == "build":
+            self.changes.add("image", held.digest if held else None, f"to be built ({name})")
+        self.changes.add("tags", without_content(held.tags) if held and todo.action != "build" else None,
+                         sorted({*(without_content(held.tags) if held and todo.action != "build" else ()),
+                                 *todo.missing, todo.tag}))
+
+    def _report(self, todo: Plan, outcome: Outcome, content: str) -> dict[str, Any]:
+        done, layers, uri = outcome, outcome.layers or Layers(), self.uri
+        tags = without_content(done.held.tags) if not self.check_mode else \
+            sorted({*(without_content(done.held.tags) if todo.action != "build" else ()), *todo.missing, todo.tag})
+        known = uri != UNKNOWN and done.held.digest != UNKNOWN
+        return {
+            "changed": self.changes.changed,
+            "action": todo.action,
+            "msg": self._sentence(todo, done),
+            "repository": self.request.repository,
+            "repository_uri": uri,
+            "image_uri": f"{uri}:{done.tag}" if uri != UNKNOWN else UNKNOWN,
+            "image_uri_by_digest": f"{uri}@{done.held.digest}" if known else UNKNOWN,
+            "tag": done.tag,
+            "tags": tags,
+            "digest": done.held.digest if not (self.check_mode and todo.action == "build") else UNKNOWN,
+            "content_digest": content,
+            "size_bytes": done.held.size,
+            "layers_pushed": len(layers.sent),
+            "layers_existing": len(layers.present),
+            "built": done.built,
+            "pushed": done.pushed,
+            "phases": self.phases.seconds,
+            "api_calls": self.aws.api_calls(),
+            "diff": self.changes.diff(),
+        }
+
+    def _sentence(self, todo: Plan, outcome: Outcome) -> str:
+        would = "Would " if self.check_mode else ""
+        if todo.action == "build":
+            text = f"{would}build and push {self.request.repository}:{outcome.tag}." if would else (
+                f"{'Built and pushed' if outcome.pushed else 'Built'} {self.request.repository}:{outcome.tag}.")
+        elif todo.action == "tag":
+            text = f"{would or 'The image was there; '}{'tag' if would else 'tagged'} it {', '.join(todo.missing)}."
+        else:
+            text = f"{self.request.repository}:{outcome.tag} is there with this content, nothing to do."
+        return text
+
+    def _warn(self, summary: Summary) -> None:
+        if summary.secret:
+            self.warn(warning(summary.secret))
+        if summary.git:
+            self.warn(".git is in the build context. Exclude it in .dockerignore: it makes every commit another image.")
+
+    # -- small things ----------------------------------------------------------------------------------------------
+
+    @property
+    def revision(self) -> Revision:
+        if self._revision is None:
+            self._revision = read_revision(self.request.context)
+        return self._revision
+
+    def _unique(self) -> str:
+        if self.request.tag:
+            return ""
+        # A revision that is given is a clean one: whoever hands it over has checked it out.
+        if self.request.revision:
+            return unique_tag(self.now, self.request.revision)
+        return unique_tag(self.now, self.revision.commit, self.revision.dirty)
+
+    def _oci_labels(self, tag: str) -> dict[str, str]:
+        labels = {"source": self.request.source or self.revision.source,
+                  "revision": self.request.revision or self.revision.commit,
+                  "version": tag, "created": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
+        return {f"org.opencontainers.image.{key}": value for key, value in labels.items() if value}
+
+    def _authorize(self) -> dict[str, str]:
+        """Fresh credentials for the registry, for one use."""
+        user, password = ecr.get_authorization(self.aws, self.request.registry_id)
+        return {"username": user, "password": password}
+
+    def _auth_for(self, reference: str) -> dict[str, str] | None:
+        return self._authorize() if reference.startswith(self.registry + "/") else None
+
+    @property
+    def registry(self) -> str:
+        """The registry's host."""
+        return self.uri.partition("/")[0]
+
+
+def _as_held(detail: dict[str, Any]) -> Held:
+    return Held(detail["imageDigest"], tuple(detail.get("imageTags") or ()), int(detail.get("imageSizeInBytes") or 0))

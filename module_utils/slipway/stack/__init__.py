@@ -1,0 +1,1 @@
+"""The life of a CloudFormation stack: read, plan, apply, report."""

@@ -1,0 +1,455 @@
+"""A stack as the task wants it: read, plan through a change set, apply, report."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..aws import cloudformation
+from ..aws.session import Aws
+from ..changes import UNKNOWN, Changes
+from ..errors import AwsError, Interrupted, InvalidInput, SlipwayError, WaitTimeout
+from ..interrupt import held
+from ..polling import Deadline
+from ..progress import Phases, Progress
+from . import changeset, events, parameters, proposal, report
+from .delete import remove, settled
+from .options import Options
+from .template import Template, from_summary, load, same
+from .waiting import Watch
+
+#: States in which comparing template and parameters says as much as a change set.
+_COMPARABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
+_SUCCESS = _COMPARABLE
+#: First creates that failed: CloudFormation takes nothing but their deletion.
+_DEAD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
+_ROUNDS = 6
+
+
+class _Moved(Exception):
+    """Somebody else changed the stack between our plan and its execution: plan anew."""
+
+
+@dataclass
+class _Plan:
+    """One round's view: the stack (None: does not exist), the template and all that follows from both."""
+
+    stack: dict[str, Any] | None
+    template: Template
+    parameters: parameters.Plan
+    tags: dict[str, str]
+    changes: Changes
+    resources: list[changeset.ResourceChange] = field(default_factory=list)
+    change_set: dict[str, Any] | None = None
+    policy: str | None = None
+
+    @property
+    def creating(self) -> bool:
+        return self.stack is None or self.stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+
+
+class Present:
+    """state=present.
+
+    hide: called with every secret as soon as it is known, before anything could be printed.
+    """
+
+    def __init__(self, aws: Aws, options: Options, progress: Progress, check: bool,
+                 hide: Callable[[frozenset[str]], None] = lambda _: None) -> None:
+        self._aws = aws
+        self._o = options
+        self._progress = progress
+        self._check = check
+        self._hide = hide
+        self._phases = Phases()
+        self._deadline = Deadline(options.wait_timeout)
+        self._proposal: proposal.Proposal | None = None
+        self._watch: Watch | None = None
+        self._recreated = False
+
+    def run(self) -> dict[str, Any]:
+        """The module's result. Raises SlipwayError."""
+        o = self._o
+        if o.template:
+            self._hide(parameters.secrets(o.parameters, o.template))
+            # Everything that can be refused without AWS is refused now: every name is taken for a present one.
+            parameters.plan(o.parameters, dict.fromkeys(o.template.parameters, ""), o.template)
+        if o.unknown_inputs:
+            return self._blind(None)
+        try:
+            for _ in range(_ROUNDS):
+                try:
+                    return self._round()
+                except _Moved as moved:
+                    self._progress.say(f"{o.name}: {moved}; planning anew", "warn")
+                    self._drop_proposal()
+        except Interrupted as interruption:
+            raise self._stopped(interruption) from interruption
+        except WaitTimeout as timeout:
+            raise self._timed_out(timeout) from timeout
+        raise SlipwayError(f"Stack {o.name} was changed by somebody else {_ROUNDS} times while we planned.",
+                           "Run this again when the others are done.")
+
+    def _round(self) -> dict[str, Any]:
+        with self._phases("read"):
+            stack = settled(self._aws, self._o, self._progress, self._deadline)
+        status = stack["StackStatus"] if stack else ""
+        if stack and (status in _DEAD or status == "CREATE_FAILED" and not self._o.disable_rollback):
+            return self._recreate(stack)
+        if stack and status == "UPDATE_ROLLBACK_FAILED":
+            if self._check:
+                return self._after_rollback(stack)
+            stack = self._continue_rollback(stack)
+        with self._phases("plan"):
+            plan = self._plan(stack)
+        if not plan.changes.changed:
+            return self._result(stack, plan, changed=False)
+        changeset.refuse_destruction(plan.resources, self._o.allow_replacement, self._o.protected)
+        if self._check:
+            with self._phases("plan"):
+                self._drop_proposal()
+            # A stack that is only planned has no status and no id, whatever its preview left for a moment.
+            shown = None if plan.creating else stack
+            return self._result(shown, plan, changed=True,
+                                outputs=self._planned_outputs(plan, shown), **self._shown(plan))
+        return self._apply(plan)
+
+    # -- plan ---------------------------------------------------------------------------------------------------------
+
+    def _plan(self, stack: dict[str, Any] | None) -> _Plan:
+        o = self._o
+        creating = stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+        template = self._template(None if creating else stack)
+        self._hide(parameters.secrets(o.parameters, template))
+        previous = {} if creating or stack is None else report.parameters(stack)
+        plan = _Plan(stack, template, parameters.plan(o.parameters, previous, template),
+                     _merged_tags(o, {} if stack is None else report.tags(stack)), Changes(f"stack {o.name}"))
+        self._check_capabilities(plan)
+        if creating or not self._is_same(plan):
+            self._propose(plan)
+        self._plan_settings(plan)
+        return plan
+
+    def _template(self, stack: dict[str, Any] | None) -> Template:
+        o = self._o
+        if o.template:
+            return o.template
+        if o.template_url:
+            return from_summary(cloudformation.get_template_summary(self._aws, o.template_url), o.template_url)
+        if stack is None:
+            raise InvalidInput(f"Stack {o.name} does not exist and no template is given.",
+                               "Give 'template' or 'template_url'.")
+        body = cloudformation.get_template(self._aws, stack["StackId"])
+        return load(body if isinstance(body, str) else json.dumps(body), f"of stack {o.name}")
+
+    def _check_capabilities(self, plan: _Plan) -> None:
+        acknowledged = {*self._o.capabilities, *((plan.stack or {}).get("Capabilities", []))}
+        if "CAPABILITY_NAMED_IAM" in acknowledged:
+            acknowledged.add("CAPABILITY_IAM")
+        for capability, needed_by in plan.template.capabilities.items():
+            if capability not in acknowledged:
+                raise InvalidInput(f"Template {plan.template.source} needs {capability} for {', '.join(needed_by)}.",
+                                   f"Give 'capabilities: [{capability}]' if it may do so.")
+
+    def _is_same(self, plan: _Plan) -> bool:
+        """Whether nothing can differ, decided without a change set: see the notes in library/cfn_stack.py."""
+        o, stack, template = self._o, plan.stack, plan.template
+        assert stack is not None
+        previous = report.parameters(stack)
+        if (stack["StackStatus"] not in _COMPARABLE or template.hidden_inputs or plan.parameters.secrets
+                or plan.tags != report.tags(stack) or set(previous) != set(template.parameters)
+                or (o.notification_arns is not None
+                    and sorted(o.notification_arns) != sorted(stack.get("NotificationARNs", [])))
+                or (_rollback_configuration(o) is not None
+                    and _rollback_configuration(o) != _present_rollback_configuration(stack))):
+            return False
+        plain = {n for n, d in template.parameters.items() if not d.from_ssm and not d.no_echo}
+        if any(plan.parameters.values[n] != previous[n] for n in plain):
+            return False
+        if o.template and not same(cloudformation.get_template(self._aws, stack["StackId"]), o.template.body):
+            return False
+        return self._ssm_unmoved(plan)
+
+    def _ssm_unmoved(self, plan: _Plan) -> bool:
+        """Whether every SSM parameter behind a parameter still has the value that the stack works with."""
+        assert plan.stack is not None
+        names: dict[str, str] = {}
+        present: dict[str, str] = {}
+        for p in plan.stack.get("Parameters", []):
+            declaration = plan.template.parameters[p["ParameterKey"]]
+            if not declaration.from_ssm:
+                continue
+            given = self._o.parameters.get(declaration.name)
+            kept = p.get("ParameterValue") if "ResolvedValue" in p else declaration.default
+            name = str(given) if given is not None else kept
+            if not name:
+                return False
+            names[declaration.name] = name
+            present[declaration.name] = p.get("ResolvedValue") or p.get("ParameterValue", "")
+        if not names:
+            return True
+        try:
+            values = cloudformation.ssm_values(self._aws, sorted(set(names.values())))
+        except AwsError:
+            return False  # not ours to read: the change set knows
+        return all(values.get(name) == present[key] for key, name in names.items())
+
+    def _propose(self, plan: _Plan) -> None:
+        """Make the change set and read it into the plan."""
+        o, stack = self._o, plan.stack
+        self._proposal = proposal.Proposal(self._aws, o, None if plan.creating else stack,
+                                           existed=stack is not None)
+        try:
+            plan.change_set = self._proposal.create(plan.template, plan.parameters.request, plan.tags,
+                                                    _rollback_configuration(o))
+        except proposal.Superseded as superseded:
+            raise _Moved(str(superseded)) from superseded
+        if changeset.is_empty(plan.change_set):
+            plan.change_set = None
+            self._drop_proposal()
+            return
+        before, after = changeset.Side(), changeset.Side(plan.template, plan.parameters.values)
+        if not plan.creating and stack and proposal.lacks_values(plan.change_set):
+            old = cloudformation.get_template(self._aws, stack["StackId"])
+            before = changeset.Side(load(old if isinstance(old, str) else json.dumps(old), "present"),
+                                    report.parameters(stack))
+        secrets = plan.parameters.secrets
+        plan.resources = changeset.read(plan.change_set, before, after, secrets)
+        plan.resources += [r for logical, nested in self._proposal.nested(plan.change_set)
+                           for r in changeset.read(nested, changeset.Side(), changeset.Side(), secrets, f"{logical}/")]
+        changeset.describe(o.name, plan.resources, plan.changes)
+        self._plan_rest(plan)
+
+    def _plan_rest(self, plan: _Plan) -> None:
+        """What a change set does not list: tags, parameters, and that there is anything at all."""
+        old_tags = {} if plan.creating or plan.stack is None else report.tags(plan.stack)
+        for key in sorted({*old_tags, *plan.tags}):
+            plan.changes.add(f"tag {key}", old_tags.get(key), plan.tags.get(key))
+        if not plan.changes.changed:
+            plan.changes.add(f"stack {self._o.name}", "outputs or settings as they are", "updated")
+
+    def _plan_settings(self, plan: _Plan) -> None:
+        """Termination protection and stack policy: they belong to no change set."""
+        o, stack = self._o, plan.stack
+        if o.termination_protection is not None:
+            present = bool((stack or {}).get("EnableTerminationProtection", False))
+            plan.changes.add("termination protection", present, o.termination_protection)
+        if o.stack_policy is not None:
+            policy = None if plan.creating or not stack else cloudformation.get_stack_policy(self._aws,
+                                                                                             stack["StackId"])
+            if _json(policy) != _json(o.stack_policy):
+                plan.policy = o.stack_policy
+                plan.changes.add("stack policy", _json(policy), _json(o.stack_policy))
+
+    def _drop_proposal(self) -> None:
+        if self._proposal:
+            self._proposal.drop()
+            self._proposal = None
+
+    # -- apply --------------------------------------------------------------------------------------------------------
+
+    def _apply(self, plan: _Plan) -> dict[str, Any]:
+        o, stack = self._o, plan.stack
+        self._progress.say(changeset.summary(o.name, plan.resources, len(plan.changes.items)))
+        stack_id = plan.change_set["StackId"] if plan.change_set else (stack or {}).get("StackId", "")
+        if plan.policy and not plan.creating:
+            cloudformation.set_stack_policy(self._aws, stack_id, plan.policy)
+        if plan.change_set:
+            assert self._proposal is not None
+            with self._phases("create" if plan.creating else "update"):
+                token = f"slipway-{uuid.uuid4().hex}"
+                try:
+                    with held():
+                        self._proposal.execute(token)
+                        self._watch = Watch(self._aws, stack_id, self._progress, plan.change_set["ServerTime"], token)
+                except proposal.Superseded as superseded:
+                    raise _Moved(str(superseded)) from superseded
+                self._plan_in_work = plan
+                stack = self._watch.wait(self._deadline, f"the {self._verb(plan)} of {o.name}")
+            if stack["StackStatus"] not in _SUCCESS:
+                raise report.failure(self._aws, o.name, self._verb(plan), stack, self._watch.events, self._phases,
+                                     **self._shown(plan))
+        with self._phases("settings"):
+            if plan.policy and plan.creating:
+                cloudformation.set_stack_policy(self._aws, stack_id, plan.policy)
+            assert stack is not None
+            wanted = o.termination_protection
+            if wanted is not None and wanted != bool(stack.get("EnableTerminationProtection", False)):
+                cloudformation.update_termination_protection(self._aws, stack_id, wanted)
+                stack["EnableTerminationProtection"] = wanted
+        return self._result(stack, plan, changed=True, **self._shown(plan))
+
+    def _verb(self, plan: _Plan) -> str:
+        return "creation" if plan.creating else "update"
+
+    # -- states left by others or by a crash --------------------------------------------------------------------------
+
+    def _recreate(self, stack: dict[str, Any]) -> dict[str, Any]:
+        status = stack["StackStatus"]
+        if not self._o.recreate_failed:
+            raise SlipwayError(f"Stack {self._o.name} is in {status}.",
+                               "Give 'recreate_failed: true' to delete it and create it anew.")
+        if self._recreated:
+            raise SlipwayError(f"Stack {self._o.name} is in {status} again after it was deleted.")
+        if self._check:
+            return self._blind(stack)
+        if self._o.template is None and self._o.template_url is None:
+            raise InvalidInput(f"Stack {self._o.name} is in {status}; to create it anew a template is needed.",
+                               "Give 'template' or 'template_url'.")
+        self._recreated = True
+        self._progress.say(f"{self._o.name}: {status} from an earlier run, deleting it to create it anew", "warn")
+        with self._phases("delete"):
+            remove(self._aws, self._o, stack, self._progress, self._deadline, [], self._phases)
+        return self._round()
+
+    def _continue_rollback(self, stack: dict[str, Any]) -> dict[str, Any]:
+        o, name = self._o, self._o.name
+        self._progress.say(f"{name}: UPDATE_ROLLBACK_FAILED from an earlier run, continuing the rollback", "warn")
+        with self._phases("rollback"):
+            token = f"slipway-{uuid.uuid4().hex}"
+            cloudformation.continue_update_rollback(self._aws, stack["StackId"], o.skip_resources, token)
+            watch = Watch(self._aws, stack["StackId"], self._progress, stack["ServerTime"], token)
+            stack = watch.wait(self._deadline, f"the rollback of {name}")
+        if stack["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
+            raise report.failure(self._aws, name, "rollback", stack, watch.events, self._phases)
+        return stack
+
+    def _after_rollback(self, stack: dict[str, Any]) -> dict[str, Any]:
+        """Check mode cannot plan here: CloudFormation makes no change set of a stack whose rollback failed."""
+        changes = Changes(f"stack {self._o.name}")
+        changes.add(f"stack {self._o.name}", "UPDATE_ROLLBACK_FAILED", "rollback continued, then planned anew")
+        return report.result(self._aws, stack, self._phases, self._o.template, changed=True, diff=changes.diff())
+
+    def _blind(self, dead: dict[str, Any] | None) -> dict[str, Any]:
+        """The plan from the template alone, in check mode: inputs are unknown yet, or the stack is to be made anew."""
+        o = self._o
+        if not self._check:
+            raise InvalidInput(f"Parameters {', '.join(o.unknown_inputs)} of stack {o.name} are {UNKNOWN!r}.",
+                               "That is a value of check mode; give a real one.")
+        template = o.template
+        changes = Changes(f"stack {o.name}")
+        resources: list[changeset.ResourceChange] = []
+        if dead:
+            changes.add(f"stack {o.name}", dead["StackStatus"], "deleted and created anew")
+        if template:
+            plan = parameters.plan(o.parameters, dict.fromkeys(template.parameters, UNKNOWN) if not dead else {},
+                                   template)
+            resources = changeset.from_template(template, plan.values, plan.secrets)
+            changeset.describe(o.name, resources, changes)
+        if not changes.changed:
+            changes.add(f"stack {o.name}", None, "created or updated")
+        return report.result(
+            self._aws, None, self._phases, template, stack_name=o.name, changed=True,
+            outputs=dict.fromkeys(template.outputs if template else [], UNKNOWN),
+            changes=[r.as_result() for r in resources], diff=changes.diff())
+
+    # -- interruption -------------------------------------------------------------------------------------------------
+
+    def _stopped(self, interruption: Interrupted) -> SlipwayError:
+        """Leave no damage; the error to end with."""
+        said = interruption.message.rstrip(".")
+        if self._watch is None:
+            self._progress.say(f"{said}; nothing was changed", "warn")
+            self._drop_proposal()
+            return Interrupted(f"{said} before stack {self._o.name} was changed.", interruption.remedy)
+        plan = self._plan_in_work
+        if self._o.on_interrupt == "leave":
+            return Interrupted(f"{said}; the {self._verb(plan)} of stack {self._o.name} goes on in AWS.",
+                               "Run this again to wait for its end.")
+        status = self._undo(plan, said)
+        return Interrupted(f"{said}; the {self._verb(plan)} of stack {self._o.name} was "
+                           f"{_undone(plan.creating, status)}.", report.remedy(status), status=status)
+
+    def _timed_out(self, timeout: WaitTimeout) -> SlipwayError:
+        if self._watch is None or self._o.on_timeout == "leave":
+            if self._watch is None:
+                self._drop_proposal()
+            return timeout
+        plan = self._plan_in_work
+        status = self._undo(plan, timeout.message)
+        return WaitTimeout(f"{timeout.message} It was {_undone(plan.creating, status)}.", report.remedy(status),
+                           status=status)
+
+    def _undo(self, plan: _Plan, why: str) -> str:
+        """Cancel the update, or delete the half-made stack; wait for the end. The status then."""
+        assert self._watch is not None and plan.change_set is not None
+        name, stack_id = self._o.name, plan.change_set["StackId"]
+        deadline = Deadline(self._o.wait_timeout)
+        if plan.creating:
+            self._progress.say(f"{why.rstrip('.')}: deleting the half-made stack {name}", "warn")
+            stack = cloudformation.describe_stack(self._aws, stack_id)
+            if stack is None:
+                return "DELETE_COMPLETE"
+            if stack["StackStatus"] in _SUCCESS:
+                return str(stack["StackStatus"])
+            return str(remove(self._aws, self._o, stack, self._progress, deadline, [], self._phases)["StackStatus"])
+        self._progress.say(f"{why.rstrip('.')}: cancelling the update of {name} and waiting for its rollback", "warn")
+        try:
+            cloudformation.cancel_update(self._aws, stack_id, f"slipway-{uuid.uuid4().hex}")
+        except AwsError as error:
+            if error.code != "ValidationError":
+                raise
+            # Too late to cancel: it is over, or turns back already.
+        stack = self._watch.wait(deadline, f"the rollback of {name}")
+        status = str(stack["StackStatus"])
+        self._progress.say(f"{name}: {_undone(False, status)}", events.tone(status))
+        return status
+
+    # -- report -------------------------------------------------------------------------------------------------------
+
+    def _result(self, stack: dict[str, Any] | None, plan: _Plan, **more: Any) -> dict[str, Any]:
+        if self._o.with_resources and stack is not None and stack.get("StackId"):
+            more["resources"] = report.resources(cloudformation.stack_resources(self._aws, stack["StackId"]))
+        if self._watch:
+            more["events"] = [events.report(e) for e in self._watch.events]
+        found = report.result(self._aws, stack, self._phases, plan.template, **more)
+        found["stack_name"] = self._o.name
+        return found
+
+    def _shown(self, plan: _Plan) -> dict[str, Any]:
+        return {"changes": [r.as_result() for r in plan.resources], "diff": plan.changes.diff(),
+                "summary": changeset.summary(self._o.name, plan.resources, len(plan.changes.items))}
+
+    def _planned_outputs(self, plan: _Plan, stack: dict[str, Any] | None) -> dict[str, str]:
+        """Outputs as far as they are known before the change: present ones, UNKNOWN for new ones."""
+        present = report.outputs(stack or {})
+        names = plan.template.outputs or list(present)
+        return {name: present.get(name, UNKNOWN) for name in names}
+
+
+def _undone(creating: bool, status: str) -> str:
+    if status in _SUCCESS:
+        return f"complete before it could be stopped ({status})"
+    return f"stopped and deleted ({status})" if creating else f"cancelled and rolled back ({status})"
+
+
+def _merged_tags(o: Options, present: dict[str, str]) -> dict[str, str]:
+    if o.tags is None:
+        return present
+    return dict(o.tags) if o.purge_tags else {**present, **o.tags}
+
+
+def _rollback_configuration(o: Options) -> dict[str, Any] | None:
+    if o.rollback_triggers is None and o.rollback_monitoring_minutes is None:
+        return None
+    # Type is the only one there is besides the composite alarm's, which its ARN does not tell apart.
+    return {"RollbackTriggers": [{"Arn": arn, "Type": "AWS::CloudWatch::Alarm"} for arn in o.rollback_triggers or []],
+            "MonitoringTimeInMinutes": o.rollback_monitoring_minutes or 0}
+
+
+def _present_rollback_configuration(stack: dict[str, Any]) -> dict[str, Any]:
+    present = stack.get("RollbackConfiguration", {})
+    return {"RollbackTriggers": present.get("RollbackTriggers", []),
+            "MonitoringTimeInMinutes": present.get("MonitoringTimeInMinutes", 0)}
+
+
+def _json(text: str | None) -> Any:
+    if text is None:
+        return None
+    try:
+        return json.loads(text)
+    except ValueError:
+        raise InvalidInput("stack_policy is not JSON.", "Give the policy document as JSON text.") from None

@@ -1,0 +1,90 @@
+"""What a task asks of a stack, checked and in one place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..changes import UNKNOWN
+from ..errors import InvalidInput
+from ..names import check_stack
+from .template import INLINE_LIMIT, URL_LIMIT, Template, load_file, scalar
+
+
+@dataclass(frozen=True)
+class Options:
+    """The arguments of cfn_stack (library/cfn_stack.py documents them); None everywhere means untouched."""
+
+    name: str
+    template: Template | None = None
+    template_url: str | None = None
+    template_bucket: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] | None = None
+    purge_tags: bool = True
+    capabilities: list[str] = field(default_factory=list)
+    role_arn: str | None = None
+    notification_arns: list[str] | None = None
+    termination_protection: bool | None = None
+    stack_policy: str | None = None
+    rollback_triggers: list[str] | None = None
+    rollback_monitoring_minutes: int | None = None
+    on_failure: str | None = None
+    disable_rollback: bool | None = None
+    allow_replacement: list[str] = field(default_factory=lambda: ["all"])
+    protected: list[str] = field(default_factory=list)
+    recreate_failed: bool = True
+    skip_resources: list[str] = field(default_factory=list)
+    retain_resources: list[str] = field(default_factory=list)
+    empty_on_delete: bool = False
+    on_interrupt: str = "rollback"
+    on_timeout: str = "leave"
+    wait_timeout: float | None = None
+    with_resources: bool = False
+
+    @property
+    def unknown_inputs(self) -> list[str]:
+        """Parameters whose value only AWS will give (a plan of check mode passed on)."""
+        return [name for name, value in self.parameters.items() if UNKNOWN in scalar(value)]
+
+
+def from_params(params: dict[str, Any]) -> Options:
+    """Options from a module's arguments; the template file is read. Raises InvalidInput."""
+    template = load_file(params["template"]) if params.get("template") else None
+    if template and template.size > URL_LIMIT:
+        raise InvalidInput(f"Template {template.source} has {template.size} bytes, CloudFormation takes {URL_LIMIT}.",
+                           "Split it into nested stacks.")
+    if template and template.size > INLINE_LIMIT and not params.get("template_bucket"):
+        raise InvalidInput(f"Template {template.source} has {template.size} bytes, CloudFormation takes "
+                           f"{INLINE_LIMIT} inline.", "Name an S3 bucket in 'template_bucket' to pass it through.")
+    if params.get("on_failure") and params.get("disable_rollback") is not None:
+        raise InvalidInput("on_failure and disable_rollback are both given.",
+                           "Give on_failure for a first create, or disable_rollback.")
+    return Options(
+        name=check_stack(params["name"]),
+        template=template,
+        template_url=params.get("template_url"),
+        template_bucket=params.get("template_bucket"),
+        parameters={**(params.get("parameters") or {}), **(params.get("secret_parameters") or {})},
+        tags=None if params.get("tags") is None else {k: scalar(v) for k, v in params["tags"].items()},
+        purge_tags=params["purge_tags"],
+        capabilities=params.get("capabilities") or [],
+        role_arn=params.get("role_arn"),
+        notification_arns=params.get("notification_arns"),
+        termination_protection=params.get("termination_protection"),
+        stack_policy=params.get("stack_policy"),
+        rollback_triggers=params.get("rollback_triggers"),
+        rollback_monitoring_minutes=params.get("rollback_monitoring_minutes"),
+        on_failure=params.get("on_failure"),
+        disable_rollback=params.get("disable_rollback"),
+        allow_replacement=params["allow_replacement"],
+        protected=params.get("protected") or [],
+        recreate_failed=params["recreate_failed"],
+        skip_resources=params.get("skip_resources") or [],
+        retain_resources=params.get("retain_resources") or [],
+        empty_on_delete=params["empty_on_delete"],
+        on_interrupt=params["on_interrupt"],
+        on_timeout=params["on_timeout"],
+        wait_timeout=params.get("wait_timeout") or None,
+        with_resources=params["with_resources"],
+    )

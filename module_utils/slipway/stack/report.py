@@ -1,0 +1,106 @@
+"""What a run returns, and how a failed one is told."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..aws.session import Aws
+from ..changes import HIDDEN
+from ..errors import SlipwayError
+from ..progress import Phases
+from . import events
+from .template import Template
+
+_SERVICE_TYPE = "AWS::ECS::Service"
+
+
+def result(aws: Aws, stack: dict[str, Any] | None, phases: Phases, template: Template | None = None,
+           **more: Any) -> dict[str, Any]:
+    """The keys every state of the module returns; `stack` as DescribeStacks gives it."""
+    stack = stack or {}
+    hidden = {d.name for d in template.parameters.values() if d.no_echo} if template else set()
+    found: dict[str, Any] = {
+        "stack_name": stack.get("StackName"),
+        "stack_id": stack.get("StackId"),
+        "status": stack.get("StackStatus"),
+        "outputs": outputs(stack),
+        "parameters": {k: HIDDEN if k in hidden else v for k, v in parameters(stack).items()},
+        "tags": tags(stack),
+        "termination_protection": bool(stack.get("EnableTerminationProtection", False)),
+        "changes": [],
+        "events": [],
+        "failed_events": [],
+        "phases": phases.seconds,
+        "api_calls": aws.api_calls(),
+        "retries": aws.retries,
+    }
+    found.update(more)
+    return found
+
+
+def outputs(stack: dict[str, Any]) -> dict[str, str]:
+    return {o["OutputKey"]: o.get("OutputValue", "") for o in stack.get("Outputs", [])}
+
+
+def parameters(stack: dict[str, Any]) -> dict[str, str]:
+    """Values by name; what AWS masks is HIDDEN."""
+    return {p["ParameterKey"]: HIDDEN if p.get("ParameterValue") == "****" else p.get("ParameterValue", "")
+            for p in stack.get("Parameters", [])}
+
+
+def tags(stack: dict[str, Any]) -> dict[str, str]:
+    """The stack's own tags; AWS's (aws:...) are not ours to touch."""
+    return {t["Key"]: t["Value"] for t in stack.get("Tags", []) if not t["Key"].startswith("aws:")}
+
+
+def resources(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """StackResourceSummaries as the module returns them."""
+    return [{"logical_resource_id": r["LogicalResourceId"], "physical_resource_id": r.get("PhysicalResourceId"),
+             "resource_type": r["ResourceType"], "status": r["ResourceStatus"],
+             "status_reason": r.get("ResourceStatusReason") or None}
+            for r in summaries]
+
+
+def failure(aws: Aws, name: str, what: str, stack: dict[str, Any], seen: list[dict[str, Any]], phases: Phases,
+            **more: Any) -> SlipwayError:
+    """The error of an operation that failed, led by its root cause. what: `create`, `update`, `delete`."""
+    status = stack.get("StackStatus", "")
+    cause = events.root_cause(seen)
+    text = str(cause) if cause else (stack.get("StackStatusReason") or "AWS gives no reason")
+    evidence: list[str] = []
+    if cause and cause.type == _SERVICE_TYPE and cause.event:
+        diagnosis = _diagnosis(aws, cause.event)
+        if diagnosis:
+            text = f"{cause.logical} ({cause.type}): {diagnosis.cause.rstrip('.')}"
+            evidence = [f"CloudFormation: {cause.reason}", *diagnosis.evidence]
+    return SlipwayError(
+        f"{text}. The {what} of stack {name} ended in {status}.", remedy(status), evidence=evidence,
+        **result(aws, stack, phases, root_cause=text, events=[events.report(e) for e in seen],
+                 failed_events=[events.report(e) for e in events.failures(seen)], **more))
+
+
+def remedy(status: str) -> str:
+    """What to do about a stack left in `status`."""
+    return {
+        "ROLLBACK_COMPLETE": "Correct the cause and run this again: the failed stack is deleted and created anew.",
+        "UPDATE_ROLLBACK_COMPLETE": "The stack is as it was before. Correct the cause and run this again.",
+        "UPDATE_ROLLBACK_FAILED": "Run this again to continue the rollback; name what it cannot undo in "
+                                  "'skip_resources'.",
+        "DELETE_FAILED": "Remove what is in the way and run this again, or name it in 'retain_resources'.",
+        "CREATE_FAILED": "Correct the cause and run this again.",
+        "UPDATE_FAILED": "Correct the cause and run this again.",
+    }.get(status, "")
+
+
+def _diagnosis(aws: Aws, event: dict[str, Any]) -> Any:
+    """Why the tasks of an ECS service stopped; None where the service was not made."""
+    # arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME
+    parts = str(event.get("PhysicalResourceId", "")).split("/")
+    if len(parts) != 3 or ":service" not in parts[0]:
+        return None
+    from ..rollout.diagnosis import diagnose
+
+    try:
+        return diagnose(aws, parts[1], parts[2], event["Timestamp"])
+    except SlipwayError:
+        return None  # CloudFormation's own reason must not be lost to a missing permission

@@ -1,0 +1,182 @@
+"""Watching a stack until its operation ends: every event shown once, few calls, a limit."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from ..aws import cloudformation
+from ..aws.session import Aws
+from ..errors import WaitTimeout
+from ..polling import Deadline, delays
+from ..progress import Progress
+from . import events
+
+_STACK = "AWS::CloudFormation::Stack"
+
+
+class Pace:
+    """Seconds to the next question: short while things happen, growing to 5 while nothing does.
+
+    Calls are paid from a budget of `burst` that refills by `rate` a minute: silence from the start costs just that, and
+    a busy minute no more.
+    """
+
+    def __init__(self, rate: float = 12.0, burst: float = 8.0, clock: Callable[[], float] = time.monotonic) -> None:
+        self._rate, self._burst, self._clock = rate / 60, burst, clock
+        self._left = burst
+        self._at = clock()
+        self._quiet = delays(factor=1.25)
+
+    def next(self, active: bool, calls: int = 1) -> float:
+        """active: something happened, or must happen at once. calls: what the last answer cost."""
+        now = self._clock()
+        self._left = min(self._burst, self._left + (now - self._at) * self._rate) - calls
+        self._at = now
+        if active:
+            self._quiet = delays(factor=1.25)
+            next(self._quiet)
+            return min(5.0, max(0.4, 4 / max(self._left, 0.5)))
+        delay = next(self._quiet)
+        return delay if self._left >= 0 else max(delay, min(5.0, -self._left / self._rate))
+
+
+class Watch:
+    """The events of one operation on the stack `stack_id` (an ARN) and on the stacks nested in it.
+
+    since: server time before the operation began; older events are of others. token: the operation's
+    ClientRequestToken, which tells events apart within that second. events: all seen, oldest first.
+    """
+
+    def __init__(self, aws: Aws, stack_id: str, progress: Progress, since: datetime, token: str = "") -> None:
+        self._aws = aws
+        self._stack_id = stack_id
+        self._progress = progress
+        self._since = since
+        self._token = token
+        self._seen: set[str] = set()
+        self._nested: dict[str, str] = {}
+        self._ended: set[str] = set()
+        self.events: list[dict[str, Any]] = []
+        self._open: dict[str, str] = {}
+        self._calls = 0
+
+    def poll(self) -> list[dict[str, Any]]:
+        """Ask for news, show and return them, oldest first."""
+        self._calls = 0
+        new = self._news(self._stack_id, "")
+        for arn, path in list(self._nested.items()):
+            if arn not in self._ended:
+                new += self._news(arn, path)
+        # A nested stack that ended in this round has told its last.
+        self._ended |= {e["PhysicalResourceId"] for e in new
+                        if e.get("PhysicalResourceId") in self._nested and _is_end(e)}
+        new.sort(key=lambda e: e["Timestamp"])
+        for event in new:
+            self._note(event)
+        self.events += new
+        return new
+
+    def wait(self, deadline: Deadline, what: str) -> dict[str, Any]:
+        """Wait for the end; the stack as it is then (StackStatus DELETE_COMPLETE where it is gone).
+
+        what: for heartbeat and timeout, as in `the update of slipway-web`. Raises WaitTimeout, naming what was still
+        in progress.
+        """
+        pace = Pace()
+        silent = 0
+        active = True
+        time.sleep(deadline.cap(0.2))
+        while True:
+            new = self.poll()
+            active = bool(new)
+            silent = 0 if active else silent + 1
+            if any(events.is_of_stack(e) and not e["Path"] and _is_end(e) for e in new) or silent >= 6:
+                # The stack has the last word; events may also be late or missing.
+                silent = 0
+                stack = cloudformation.describe_stack(self._aws, self._stack_id)
+                if stack is None:
+                    return {"StackId": self._stack_id, "StackStatus": "DELETE_COMPLETE"}
+                if not in_progress(stack["StackStatus"]):
+                    if self._nested or not active:
+                        self.poll()
+                    return stack
+            if deadline.passed:
+                raise WaitTimeout(f"{what[:1].upper()}{what[1:]} has not ended after {duration(deadline.elapsed)}; "
+                                  f"still in progress: {', '.join(self.unfinished()) or 'the stack itself'}.",
+                                  "Raise wait_timeout, or run this again: it waits for what is in progress.")
+            self._progress.heartbeat(f"... {what}: {duration(deadline.elapsed)}, waiting for "
+                                     f"{', '.join(self.unfinished()[:3]) or 'CloudFormation'}")
+            time.sleep(deadline.cap(pace.next(active or not self._open, self._calls)))
+
+    def unfinished(self) -> list[str]:
+        """Resources that began and have not ended."""
+        return list(self._open.values())
+
+    def _news(self, arn: str, path: str) -> list[dict[str, Any]]:
+        self._calls += 1
+        new = []
+        for event in cloudformation.stack_events(self._aws, arn):
+            if event["EventId"] in self._seen or self._is_older(event, path):
+                break
+            self._seen.add(event["EventId"])
+            if event.get("ResourceStatus") == "REVIEW_IN_PROGRESS":
+                continue  # the preview's, not the operation's
+            new.append({**event, "Path": path})
+        return new[::-1]
+
+    def _is_older(self, event: dict[str, Any], path: str) -> bool:
+        if event["Timestamp"] < self._since:
+            return True
+        other = event.get("ClientRequestToken", "")
+        # `since` is exact to the second only.
+        return bool(self._token and other and other != self._token and not path
+                    and event["Timestamp"] < self._since + timedelta(seconds=2))
+
+    def _note(self, event: dict[str, Any]) -> None:
+        status = event.get("ResourceStatus", "")
+        self._progress.say(events.line(event), events.tone(status))
+        if events.is_of_stack(event):
+            return
+        arn = event.get("PhysicalResourceId", "")
+        name = event["Path"] + event["LogicalResourceId"]
+        if event.get("ResourceType") == _STACK and arn.startswith("arn:"):
+            self._nested.setdefault(arn, f"{name}/")
+            if in_progress(status):
+                self._ended.discard(arn)
+        if in_progress(status):
+            self._open[name] = f"{name} ({event['ResourceType']})"
+        else:
+            self._open.pop(name, None)
+
+
+def in_progress(status: str) -> bool:
+    """Whether a stack or resource of this status is being worked on. REVIEW_IN_PROGRESS is a stack at rest."""
+    return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
+
+
+def duration(seconds: float) -> str:
+    """`7s`, `2m10s`, `1h05m`."""
+    whole = int(round(seconds))
+    if whole < 60:
+        return f"{whole}s"
+    if whole < 3600:
+        return f"{whole // 60}m{whole % 60:02d}s"
+    return f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+
+
+def short_waits(limit: float) -> Iterator[None]:
+    """Yields at once and then after each pause, until `limit` seconds have passed."""
+    deadline = Deadline(limit)
+    yield
+    for delay in delays(first=0.25, limit=2.0):
+        if deadline.passed:
+            return
+        time.sleep(deadline.cap(delay))
+        yield
+
+
+def _is_end(event: dict[str, Any]) -> bool:
+    return event.get("ResourceStatus", "").endswith(("_COMPLETE", "_FAILED"))

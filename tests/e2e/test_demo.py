@@ -1,0 +1,281 @@
+"""The main job as a new user does it: `make demo`, again, an edit, broken images, interruptions, `make down`."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import time
+import urllib.parse
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.polling_client import PollingClient
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT = 4586
+
+
+class Demo:
+    """A copy of the application, and the commands of the README on a port and state of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.app = folder / "app"
+        self.state = folder / "state"
+        shutil.copytree(ROOT / "files" / "app", self.app)
+        self.env = {**os.environ, "SLIPWAY_AWS_PORT": str(PORT), "SLIPWAY_AWS_STATE": str(self.state),
+                    "SLIPWAY_APP": str(self.app), "ANSIBLE_NOCOLOR": "1"}
+
+    def make(self, target: str, *more: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["make", target, *more], cwd=ROOT, env=self.env, text=True, timeout=1200,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+
+    def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([".venv/bin/ansible-playbook", "-i", "inventories/embedded", *arguments], cwd=ROOT,
+                              env=self.env, text=True, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def edit(self, file: str, old: str, new: str) -> None:
+        text = (self.app / file).read_text()
+        assert old in text
+        (self.app / file).write_text(text.replace(old, new))
+
+
+def url_of(output: str) -> str:
+    found = re.search(r"^AppURL +(\S+)", output, re.M)
+    assert found, output
+    return found.group(1)
+
+
+def page(url: str) -> str:
+    parts = urllib.parse.urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=10)
+    connection.request("GET", "/")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    return answer.read().decode()
+
+
+def changed(output: str) -> int:
+    counts = re.findall(r"changed=(\d+)", output)
+    assert counts, output
+    return sum(map(int, counts))
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    made = Demo(tmp_path_factory.mktemp("demo"))
+    yield made
+    made.make("down")
+
+
+@pytest.fixture(scope="module")
+def empty_account(demo: Demo) -> subprocess.CompletedProcess[str]:
+    up = demo.make("aws")
+    assert up.returncode == 0, up.stdout
+    assert f"export AWS_ENDPOINT_URL=http://localhost:{PORT}" in up.stdout
+    return demo.play("site.yml", "--check", "--diff")
+
+
+@pytest.fixture(scope="module")
+def first(demo: Demo, empty_account: subprocess.CompletedProcess[str]) -> subprocess.CompletedProcess[str]:
+    run = demo.make("demo")
+    assert run.returncode == 0, run.stdout
+    return run
+
+
+@pytest.fixture(scope="module")
+def url(first: subprocess.CompletedProcess[str]) -> str:
+    return url_of(first.stdout)
+
+
+def test_check_mode_on_an_empty_account_says_what_would_come_and_makes_nothing(
+        demo: Demo, empty_account: subprocess.CompletedProcess[str]) -> None:
+    assert empty_account.returncode == 0, empty_account.stdout
+    assert changed(empty_account.stdout) >= 4
+    for expected in ("AWS::EC2::VPC", "AWS::ECR::Repository", "AWS::ECS::Service", "slipway-demo-service"):
+        assert expected in empty_account.stdout
+    state = json.loads((demo.state / "services" / "cloudformation.json").read_text())["payload"]
+    left = [stack for stack in state["stacks"]["data"].values() if stack["StackStatus"] != "DELETE_COMPLETE"]
+    assert left == []
+
+
+def test_the_first_run_ends_with_a_page(first: subprocess.CompletedProcess[str], url: str) -> None:
+    tag = re.search(r"^image +(\S+) +built, pushed", first.stdout, re.M)
+    assert tag
+    assert re.search(r"sha256:[0-9a-f]{64}", first.stdout)
+    for stack in ("network", "registry", "service"):
+        assert f"slipway-demo-{stack}" in first.stdout
+    assert re.search(r"^time .*total \d+\.\d s", first.stdout, re.M)
+    shown = page(url)
+    assert "lightblue" in shown
+    assert tag.group(1) in shown
+
+
+def test_the_second_run_changes_nothing_and_says_so(demo: Demo, first: subprocess.CompletedProcess[str]) -> None:
+    again = demo.make("demo")
+    assert again.returncode == 0, again.stdout
+    assert changed(again.stdout) == 0
+    assert "Nothing changed." in again.stdout
+
+
+def test_check_mode_says_what_an_edit_would_change_and_changes_nothing(demo: Demo, url: str) -> None:
+    before = page(url)
+    demo.edit("index.php", "'lightblue'", "'khaki'")
+    check = demo.play("site.yml", "--check", "--diff")
+    demo.edit("index.php", "'khaki'", "'lightblue'")
+    assert check.returncode == 0, check.stdout
+    assert changed(check.stdout) == 2
+    assert "ImageTag" in check.stdout
+    assert re.sub(r"Time.*", "", page(url), flags=re.S) == re.sub(r"Time.*", "", before, flags=re.S)
+    assert changed(demo.make("demo").stdout) == 0
+
+
+def test_an_edit_is_released_without_a_failed_request(demo: Demo, url: str) -> None:
+    demo.edit("index.php", "'lightblue'", "'pink'")
+    with PollingClient(url) as client:
+        run = demo.make("demo")
+    assert run.returncode == 0, run.stdout
+    assert changed(run.stdout) == 2
+    assert "pink" in page(url)
+    assert client.saw("pink")
+    assert client.saw("lightblue")
+    assert client.failures == {}
+
+
+def test_a_release_alone_changes_the_image_tag_only(demo: Demo, url: str) -> None:
+    demo.edit("index.php", "'pink'", "'plum'")
+    run = demo.play("playbooks/release.yml")
+    assert run.returncode == 0, run.stdout
+    assert changed(run.stdout) == 2
+    assert "plum" in page(url)
+    assert changed(demo.make("demo").stdout) == 0
+
+
+def test_a_crashing_image_is_refused_with_its_cause_and_the_old_page_stays(demo: Demo, url: str) -> None:
+    whole = (demo.app / "Dockerfile").read_text()
+    (demo.app / "Dockerfile").write_text(whole + '\nCMD ["sh", "-c", "echo no database at db:5432 >&2; exit 3"]\n')
+    with PollingClient(url) as client:
+        run = demo.make("demo")
+    (demo.app / "Dockerfile").write_text(whole)
+    assert run.returncode != 0
+    assert client.failures == {}
+    assert not client.saw("no database")
+    assert "plum" in page(url)
+    summary = run.stdout[run.stdout.rindex("PLAY RECAP"):]
+    assert "exit code 3" in summary or "exited with 3" in summary or "code 3" in summary, summary
+    assert "no database at db:5432" in run.stdout
+
+
+def test_an_image_that_never_answers_is_refused_with_its_cause(demo: Demo, url: str) -> None:
+    whole = (demo.app / "Dockerfile").read_text()
+    (demo.app / "Dockerfile").write_text(whole + '\nCMD ["sleep", "600"]\n')
+    run = demo.make("demo")
+    (demo.app / "Dockerfile").write_text(whole)
+    assert run.returncode != 0
+    assert "health check" in run.stdout.lower()
+    assert "plum" in page(url)
+
+
+def test_after_the_failures_the_good_application_is_no_change(demo: Demo, url: str) -> None:
+    run = demo.make("demo")
+    assert run.returncode == 0, run.stdout
+    assert changed(run.stdout) == 0
+    assert "plum" in page(url)
+
+
+def test_a_dockerfile_that_does_not_build_leads_with_its_last_lines(demo: Demo, url: str) -> None:
+    whole = (demo.app / "Dockerfile").read_text()
+    (demo.app / "Dockerfile").write_text(whole + "\nUSER root\nRUN echo reading the plan && cat /no/such/plan\n")
+    run = demo.make("demo")
+    (demo.app / "Dockerfile").write_text(whole)
+    assert run.returncode != 0
+    assert "RUN echo reading the plan" in run.stdout
+    assert "/no/such/plan: No such file or directory" in run.stdout
+    assert "plum" in page(url)
+
+
+@pytest.mark.parametrize(("arguments", "words"), [
+    (["-e", "ecs_release_app_name=9lives"], "Application name '9lives' is refused"),
+    (["-e", "ecs_release_repository=Team/App"], "Repository name 'Team/App' is refused at character 1 ('T')"),
+    (["-e", "ecs_release_tag=a+b"], "Image tag 'a+b' is refused at character 2 ('+')"),
+    (["-e", "ecs_release_source=/nowhere"], "The application's folder /nowhere is missing"),
+    (["-e", "ecs_release_dockerfile=Containerfile"], "Containerfile is missing"),
+    (["-e", '{"ecs_release_service_parameters": {"DesiredCount": "many"}}'], "DesiredCount is 'many'"),
+    (["-e", '{"ecs_release_service_parameters": [1]}'], "ecs_release_service_parameters"),
+    (["-e", '{"aws_environment": {"AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}}'], "No AWS region is set"),
+    (["-e", '{"aws_environment": {"AWS_REGION": "eu-west-1", "AWS_PROFILE": "nobody"}}'], "AWS profile 'nobody'"),
+    (["-e", json.dumps({"aws_environment": {
+        "AWS_REGION": "eu-west-1", "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": "/dev/null", "AWS_CONFIG_FILE": "/dev/null"}})],
+     "No AWS credentials are found"),
+])
+def test_bad_input_is_named_before_anything_is_made(demo: Demo, url: str, arguments: list[str], words: str) -> None:
+    for name in [name for name in demo.env if name.startswith("AWS_")]:
+        del demo.env[name]
+    run = demo.play("site.yml", *arguments)
+    assert run.returncode != 0
+    assert words in re.sub(r"\s+", " ", run.stdout), run.stdout
+    assert "changed: [" not in run.stdout
+    assert "Traceback" not in run.stdout
+
+
+def test_nothing_secret_is_shown_even_at_vvv(demo: Demo, url: str) -> None:
+    run = demo.play("playbooks/release.yml", "-vvv", "-e", "ecs_release_tag=shown-tag")
+    assert run.returncode == 0, run.stdout
+    assert "ministack-auth-token" not in run.stdout
+    # The token as the registry API hands it out: base64 of user and password.
+    assert "QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu" not in run.stdout
+    assert changed(demo.make("demo").stdout) <= 1
+
+
+@pytest.mark.parametrize("after", [2, 5, 9])
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_anywhere_it_goes_on_when_run_again(demo: Demo, url: str, how: signal.Signals, after: int) -> None:
+    old, new = ("'plum'", "'gold'") if "'plum'" in (demo.app / "index.php").read_text() else ("'gold'", "'plum'")
+    demo.edit("index.php", old, new)
+    run = subprocess.Popen(["make", "demo"], cwd=ROOT, env=demo.env, stdout=subprocess.DEVNULL,
+                           stderr=subprocess.DEVNULL, start_new_session=True)
+    time.sleep(after)
+    os.killpg(run.pid, how)
+    run.wait(timeout=120)
+    if how is signal.SIGKILL:
+        os.kill(int((demo.state / "aws.pid").read_text()), signal.SIGKILL)
+    again = demo.make("demo")
+    assert again.returncode == 0, again.stdout
+    assert new.strip("'") in page(url_of(again.stdout))
+    assert changed(demo.make("demo").stdout) == 0
+
+
+def test_teardown_asks_first_then_leaves_the_account_empty(demo: Demo, url: str) -> None:
+    refused = demo.play("playbooks/teardown.yml")
+    assert refused.returncode != 0
+    assert "teardown_confirm=yes" in refused.stdout
+    assert page(url)
+    run = demo.play("playbooks/teardown.yml", "-e", "teardown_confirm=yes")
+    assert run.returncode == 0, run.stdout
+    assert changed(demo.play("playbooks/teardown.yml", "-e", "teardown_confirm=yes").stdout) == 0
+    stacks = json.loads((demo.state / "services" / "cloudformation.json").read_text())["payload"]["stacks"]["data"]
+    assert [s["StackName"] for s in stacks.values() if s["StackStatus"] != "DELETE_COMPLETE"] == []
+
+
+def test_down_leaves_nothing(demo: Demo, url: str) -> None:
+    import docker
+
+    assert demo.make("demo").returncode == 0
+    pid = int((demo.state / "aws.pid").read_text())
+    down = demo.make("down")
+    assert down.returncode == 0, down.stdout
+    assert not Path(f"/proc/{pid}").exists()
+    assert not demo.state.exists()
+    engine = docker.from_env()
+    mine = [c.name for c in engine.containers.list(all=True) if f":{PORT}" in c.labels.get("ministack.instance", "")]
+    assert mine == []
+    assert [n.name for n in engine.networks.list() if n.name == f"slipway-aws-{PORT}"] == []
+    assert [tag for image in engine.images.list() for tag in image.tags if tag.startswith(f"localhost:{PORT}/")] == []
+    assert demo.make("down").returncode == 0

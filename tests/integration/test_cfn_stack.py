@@ -1,0 +1,473 @@
+"""cfn_stack against the embedded AWS: every state of a stack that it can produce."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+UNKNOWN = "(known after apply)"
+
+QUEUE = """
+Parameters:
+  Delay: {Type: Number, Default: 0, MaxValue: 900}
+  Label: {Type: String}
+  Password: {Type: String, NoEcho: true, Default: default-password}
+Resources:
+  Queue:
+    Type: AWS::SQS::Queue
+    Properties: {DelaySeconds: !Ref Delay, QueueName: !Sub '${AWS::StackName}-${Label}'}
+  Secret:
+    Type: AWS::SSM::Parameter
+    Properties: {Type: String, Value: !Ref Password}
+Outputs:
+  Url: {Value: !Ref Queue}
+  Label: {Value: !Ref Label}
+"""
+
+#: Takes `Seconds` and then fails: nobody signals the wait condition.
+SLOW = """
+Parameters:
+  Seconds: {Type: Number, Default: 3}
+  Marker: {Type: String, Default: a}
+Resources:
+  Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: !Sub '${AWS::StackName}-${Marker}'}}
+  Handle: {Type: AWS::CloudFormation::WaitConditionHandle}
+  Wait:
+    Type: AWS::CloudFormation::WaitCondition
+    DependsOn: Queue
+    Properties: {Handle: !Ref Handle, Timeout: !Ref Seconds, Count: 1}
+"""
+ONE_QUEUE = "Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: !Sub '${AWS::StackName}-a'}}}\n"
+
+
+class Stack:
+    """A stack of its own, and the module run on it as Ansible runs it: JSON in, JSON out."""
+
+    def __init__(self, aws: Any, folder: Path) -> None:
+        self.aws, self.folder = aws, folder
+        self.name = f"test-{uuid.uuid4().hex[:8]}"
+        self.cloudformation = aws.client("cloudformation")
+        self.lines: list[str] = []
+
+    def template(self, body: str, name: str = "stack.yml") -> str:
+        path = self.folder / name
+        path.write_text(body)
+        return str(path)
+
+    def start(self, module: str = "cfn_stack", check: bool = False, **arguments: Any) -> subprocess.Popen[str]:
+        self.progress = self.folder / f"progress-{uuid.uuid4().hex}"
+        arguments = {"name": self.name, "progress_file": str(self.progress), "_ansible_check_mode": check,
+                     "_ansible_diff": True, **arguments}
+        program = (f"import runpy, ansible.module_utils as m; m.__path__.append({str(ROOT / 'module_utils')!r}); "
+                   f"runpy.run_path({str(ROOT / 'library' / module)!r} + '.py', run_name='__main__')")
+        process = subprocess.Popen(
+            [sys.executable, "-c", program],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env={**os.environ, **self.aws.env})
+        assert process.stdin
+        process.stdin.write(json.dumps({"ANSIBLE_MODULE_ARGS": arguments}))
+        process.stdin.close()
+        process.stdin = None
+        return process
+
+    def end(self, process: subprocess.Popen[str]) -> dict[str, Any]:
+        out, err = process.communicate(timeout=120)
+        assert not err or "Traceback" not in err, err
+        assert "Traceback" not in out, out
+        self.output = out
+        self.lines = [record["text"] for record in map(json.loads, self.progress.read_text().splitlines())
+                      if "text" in record]
+        result: dict[str, Any] = json.loads(out)
+        return result
+
+    def run(self, **arguments: Any) -> dict[str, Any]:
+        return self.end(self.start(**arguments))
+
+    def good(self, **arguments: Any) -> dict[str, Any]:
+        result = self.run(**arguments)
+        assert not result.get("failed"), result["msg"]
+        return result
+
+    def bad(self, **arguments: Any) -> dict[str, Any]:
+        result = self.run(**arguments)
+        assert result.get("failed"), result
+        return result
+
+    def status(self) -> str | None:
+        try:
+            return str(self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackStatus"])
+        except self.cloudformation.exceptions.ClientError:
+            return None
+
+    def wait_for(self, status: str) -> None:
+        deadline = time.monotonic() + 20
+        while self.status() != status:
+            assert time.monotonic() < deadline, f"{self.status()} instead of {status}"
+            time.sleep(0.05)
+
+    def clean(self) -> None:
+        with contextlib.suppress(Exception):
+            self.cloudformation.delete_stack(StackName=self.name)
+
+
+@pytest.fixture
+def stack(aws: Any, tmp_path: Path) -> Iterator[Stack]:
+    found = Stack(aws, tmp_path)
+    yield found
+    found.clean()
+
+
+def test_create_update_keep_nothing_delete(stack: Stack) -> None:
+    template = stack.template(QUEUE)
+    created = stack.good(template=template, parameters={"Label": "one"}, tags={"a": "b"})
+    assert created["changed"]
+    assert created["status"] == "CREATE_COMPLETE"
+    assert created["outputs"]["Label"] == "one"
+    assert created["parameters"]["Password"] == "(hidden)"
+    assert created["tags"] == {"a": "b"}
+    assert created["events"][-1]["status"] == "CREATE_COMPLETE"
+    assert stack.lines[0] == f"{stack.name}: 2 to add"
+    assert any("CREATE_COMPLETE" in line and "AWS::SQS::Queue" in line and "Queue" in line for line in stack.lines)
+
+    again = stack.good(template=template, parameters={"Label": "one"}, tags={"a": "b"})
+    assert not again["changed"]
+    assert again["outputs"] == created["outputs"]
+    assert sum(again["api_calls"].values()) <= 3
+    assert stack.lines == []
+
+    updated = stack.good(template=template, parameters={"Delay": 5})
+    assert updated["changed"]
+    assert updated["parameters"]["Label"] == "one"
+    assert updated["tags"] == {"a": "b"}
+    (change,) = [c for c in updated["changes"] if c["logical_resource_id"] == "Queue"]
+    assert change["properties"] == [{"path": "DelaySeconds", "before": "0", "after": "5"}]
+    assert updated["summary"].startswith(f"{stack.name}: ")
+
+    without_template = stack.good(parameters={"Delay": 6})
+    assert without_template["parameters"]["Delay"] == "6"
+    assert not stack.good()["changed"]
+
+    gone = stack.good(state="absent")
+    assert gone["changed"]
+    assert stack.status() is None
+    assert not stack.good(state="absent")["changed"]
+
+
+def test_check_mode_leaves_nothing(stack: Stack) -> None:
+    template = stack.template(QUEUE)
+    planned = stack.good(check=True, template=template, parameters={"Label": "one"})
+    assert planned["changed"]
+    assert planned["outputs"] == {"Url": UNKNOWN, "Label": UNKNOWN}
+    assert "Queue (AWS::SQS::Queue): added" in planned["diff"]["after"]
+    assert stack.status() is None
+
+    stack.good(template=template, parameters={"Label": "one"})
+    planned = stack.good(check=True, template=template, parameters={"Label": "two"})
+    assert planned["changed"]
+    assert f"Queue.QueueName: {stack.name}-two" in planned["diff"]["after"].replace("${AWS::StackName}", stack.name)
+    assert "Queue (AWS::SQS::Queue): replaced" in planned["diff"]["after"]
+    assert stack.status() == "CREATE_COMPLETE"
+    assert stack.cloudformation.list_change_sets(StackName=stack.name)["Summaries"] == []
+    assert stack.good(check=True, state="absent")["changed"]
+    assert stack.status() == "CREATE_COMPLETE"
+
+
+def test_unknown_inputs_are_planned_from_the_template(stack: Stack) -> None:
+    planned = stack.good(check=True, template=stack.template(QUEUE), parameters={"Label": UNKNOWN})
+    assert planned["changed"]
+    assert planned["outputs"]["Url"] == UNKNOWN
+    assert planned["api_calls"] == {}
+    assert "Label" in stack.bad(template=stack.template(QUEUE), parameters={"Label": UNKNOWN})["msg"]
+
+
+def test_input_is_refused_before_any_call(stack: Stack) -> None:
+    refused = stack.bad(template=stack.template(QUEUE), parameters={"Delay": "soon", "Lable": "x"})
+    assert "Delay is 'soon'" in refused["msg"]
+    assert "did you mean Label?" in refused["msg"]
+    missing = stack.bad(template=stack.template(QUEUE))
+    assert "Label has neither a value nor a default" in missing["msg"]
+    assert stack.status() is None
+    assert "line 1" in stack.bad(template=stack.template("Resources: ["))["msg"]
+    assert "cannot be read" in stack.bad(template="/nowhere.yml")["msg"]
+    assert "no template" in stack.bad()["msg"]
+
+
+def test_secrets_appear_nowhere(stack: Stack) -> None:
+    template = stack.template(QUEUE)
+    for arguments in ({"Password": "hunter22hunter"}, {"Password": "swordfish99"}):
+        stack.good(template=template, parameters={"Label": "a", **arguments})
+        assert not any(secret in stack.output + "".join(stack.lines) for secret in arguments.values())
+    stack.good(check=True, template=template, parameters={"Password": "letmein123"})
+    assert "letmein123" not in stack.output
+    stack.bad(template=template, parameters={"Password": "letmein123", "Delay": "x"})
+    assert "letmein123" not in stack.output
+    stack.bad(template="/nowhere.yml", parameters={"Password": "letmein123"})
+    assert "letmein123" not in stack.output
+
+
+def test_termination_protection_alone_is_a_change(stack: Stack) -> None:
+    template = stack.template(ONE_QUEUE)
+    stack.good(template=template)
+    assert stack.good(template=template, termination_protection=True, check=True)["changed"]
+    assert stack.good(template=template, termination_protection=True)["termination_protection"]
+    assert not stack.good(template=template, termination_protection=True)["changed"]
+    assert not stack.good(template=template)["changed"]
+    assert "protected against termination" in stack.bad(state="absent")["msg"]
+    stack.good(state="absent", termination_protection=False)
+
+
+def test_tags(stack: Stack) -> None:
+    template = stack.template(ONE_QUEUE)
+    stack.good(template=template, tags={"a": "1", "b": "2"})
+    assert not stack.good(template=template)["changed"]
+    assert stack.good(template=template, tags={"c": "3"}, purge_tags=False)["tags"] == {"a": "1", "b": "2", "c": "3"}
+    changed = stack.good(template=template, tags={"c": "3"})
+    assert changed["tags"] == {"c": "3"}
+    assert "tag a: 1" in changed["diff"]["before"]
+
+
+def test_capabilities_are_asked_for_by_name(stack: Stack) -> None:
+    template = stack.template("""
+Resources:
+  Role:
+    Type: AWS::IAM::Role
+    Properties:
+      RoleName: !Sub '${AWS::StackName}-role'
+      AssumeRolePolicyDocument:
+        Version: '2012-10-17'
+        Statement: [{Effect: Allow, Principal: {Service: ec2.amazonaws.com}, Action: sts:AssumeRole}]
+""")
+    refused = stack.bad(template=template)
+    assert "CAPABILITY_NAMED_IAM for Role (AWS::IAM::Role)" in refused["msg"]
+    stack.good(template=template, capabilities=["CAPABILITY_NAMED_IAM"])
+    assert not stack.good(template=template)["changed"]
+
+
+def test_protected_resources_are_not_replaced(stack: Stack) -> None:
+    template = stack.template(QUEUE)
+    stack.good(template=template, parameters={"Label": "a"})
+    refused = stack.bad(template=template, parameters={"Label": "b"}, protected=["AWS::SQS::*"])
+    assert "Queue (AWS::SQS::Queue) would be replaced, but it is protected" in refused["msg"]
+    assert "allow_replacement" in stack.bad(template=template, parameters={"Label": "b"}, allow_replacement=[])["msg"]
+    assert stack.status() == "CREATE_COMPLETE"
+
+
+def test_failed_create_leads_with_its_cause_and_is_created_anew(stack: Stack) -> None:
+    failed = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 1})
+    assert failed["msg"].startswith("Wait (AWS::CloudFormation::WaitCondition): WaitCondition timed out")
+    assert failed["status"] == "ROLLBACK_COMPLETE"
+    assert failed["failed_events"][0]["logical_id"] == "Wait"
+    template = stack.template(ONE_QUEUE)
+    assert "ROLLBACK_COMPLETE" in stack.bad(template=template, recreate_failed=False)["msg"]
+    planned = stack.good(template=template, check=True)
+    assert "deleted and created anew" in planned["diff"]["after"]
+    assert stack.status() == "ROLLBACK_COMPLETE"
+    assert stack.good(template=template)["status"] == "CREATE_COMPLETE"
+
+
+def test_failed_update_is_rolled_back_and_told(stack: Stack) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    failed = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 1})
+    assert failed["status"] == "UPDATE_ROLLBACK_COMPLETE"
+    assert "as it was before" in failed["remedy"]
+    assert failed["root_cause"].startswith("Wait (")
+    assert not stack.good(template=stack.template(ONE_QUEUE))["changed"]
+
+
+def test_operation_of_somebody_else_is_waited_for(stack: Stack) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    stack.cloudformation.update_stack(StackName=stack.name, TemplateBody=SLOW,
+                                      Parameters=[{"ParameterKey": "Seconds", "ParameterValue": "2"}])
+    result = stack.good(template=stack.template(ONE_QUEUE), tags={"a": "b"})
+    assert result["status"] == "UPDATE_COMPLETE"
+    assert "waiting for its end" in stack.lines[0]
+
+
+def test_wait_limit_says_what_was_in_progress(stack: Stack) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    late = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 5}, wait_timeout=2)
+    assert "still in progress: Wait (AWS::CloudFormation::WaitCondition)" in late["msg"]
+    stack.wait_for("UPDATE_ROLLBACK_COMPLETE")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_update_is_cancelled(stack: Stack, number: signal.Signals) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    process = stack.start(template=stack.template(SLOW), parameters={"Seconds": 4})
+    stack.wait_for("UPDATE_IN_PROGRESS")
+    process.send_signal(number)
+    result = stack.end(process)
+    assert "cancelled and rolled back" in result["msg"]
+    assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
+    assert any("cancelling the update" in line for line in stack.lines)
+
+
+def test_interrupted_create_leaves_nothing(stack: Stack) -> None:
+    process = stack.start(template=stack.template(SLOW), parameters={"Seconds": 4})
+    stack.wait_for("CREATE_IN_PROGRESS")
+    process.send_signal(signal.SIGTERM)
+    assert "deleted" in stack.end(process)["msg"]
+    assert stack.status() is None
+
+
+def test_interruption_can_leave_it_running(stack: Stack) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    process = stack.start(template=stack.template(SLOW), parameters={"Seconds": 3}, on_interrupt="leave")
+    stack.wait_for("UPDATE_IN_PROGRESS")
+    process.send_signal(signal.SIGTERM)
+    assert "goes on in AWS" in stack.end(process)["msg"]
+    assert stack.status() == "UPDATE_IN_PROGRESS"
+    stack.wait_for("UPDATE_ROLLBACK_COMPLETE")
+
+
+def test_killed_anywhere_the_next_run_converges(stack: Stack) -> None:
+    chance = random.Random(3)  # noqa: S311
+    template = stack.template(QUEUE)
+    for round_ in range(8):
+        process = stack.start(template=template, parameters={"Label": f"l{round_}"})
+        time.sleep(chance.uniform(0.3, 1.2))
+        process.kill()
+        process.communicate()
+    result = stack.good(template=template, parameters={"Label": "end"})
+    assert result["outputs"]["Label"] == "end"
+    assert stack.cloudformation.list_change_sets(StackName=stack.name)["Summaries"] in ([], [
+        s for s in stack.cloudformation.list_change_sets(StackName=stack.name)["Summaries"]
+        if s["ExecutionStatus"] == "EXECUTE_COMPLETE"])
+
+
+def test_left_overs_of_a_killed_preview(stack: Stack) -> None:
+    template = stack.template(ONE_QUEUE)
+    stack.cloudformation.create_change_set(StackName=stack.name, ChangeSetName="slipway", ChangeSetType="CREATE",
+                                           TemplateBody=ONE_QUEUE)
+    assert stack.status() == "REVIEW_IN_PROGRESS"
+    assert stack.good(template=template)["status"] == "CREATE_COMPLETE"
+
+
+def test_bucket_that_is_not_empty(stack: Stack) -> None:
+    stack.good(template=stack.template("""
+Resources:
+  Bucket: {Type: AWS::S3::Bucket}
+  Kept: {Type: AWS::S3::Bucket, DeletionPolicy: Retain}
+"""))
+    s3 = stack.aws.client("s3")
+    found = {r["LogicalResourceId"]: r["PhysicalResourceId"] for r in stack.cloudformation.describe_stack_resources(
+        StackName=stack.name)["StackResources"]}
+    for bucket in found.values():
+        s3.put_object(Bucket=bucket, Key="a/b", Body=b"x")
+    refused = stack.bad(state="absent")
+    assert f"Bucket {found['Bucket']} (Bucket) is not empty: 1 object or version; nothing was deleted" in refused["msg"]
+    assert found["Kept"] not in refused["msg"]
+    assert stack.status() == "CREATE_COMPLETE"
+    planned = stack.good(state="absent", empty_on_delete=True, check=True)
+    assert planned["diff"]["after"].startswith("contents of Bucket (AWS::S3::Bucket): deleted for good")
+    assert stack.good(state="absent", empty_on_delete=True)["emptied"][0]["logical_resource_id"] == "Bucket"
+    assert stack.status() is None
+    assert s3.list_objects_v2(Bucket=found["Kept"])["KeyCount"] == 1
+
+
+def test_large_template_goes_through_s3(stack: Stack) -> None:
+    big = ONE_QUEUE + "".join(f"# {'x' * 98}\n" for _ in range(600))
+    template = stack.template(big)
+    assert "template_bucket" in stack.bad(template=template)["msg"]
+    stack.aws.client("s3").create_bucket(Bucket=f"{stack.name}-templates")
+    assert stack.good(template=template, template_bucket=f"{stack.name}-templates")["status"] == "CREATE_COMPLETE"
+
+
+def test_value_behind_an_ssm_parameter(stack: Stack) -> None:
+    ssm = stack.aws.client("ssm")
+    ssm.put_parameter(Name=f"/{stack.name}", Value="one", Type="String")
+    template = stack.template(f"""
+Parameters:
+  Ami: {{Type: 'AWS::SSM::Parameter::Value<String>', Default: /{stack.name}}}
+Resources:
+  Queue: {{Type: AWS::SQS::Queue, Properties: {{QueueName: !Sub '${{AWS::StackName}}-${{Ami}}'}}}}
+Outputs:
+  Ami: {{Value: !Ref Ami}}
+""")
+    stack.good(template=template)
+    same = stack.good(template=template)
+    assert not same["changed"]
+    assert sum(same["api_calls"].values()) <= 3
+    ssm.put_parameter(Name=f"/{stack.name}", Value="two", Type="String", Overwrite=True)
+    assert stack.good(template=template)["outputs"]["Ami"] == "two"
+
+
+def test_nested_stacks(stack: Stack) -> None:
+    s3 = stack.aws.client("s3")
+    bucket = f"{stack.name}-nested"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="inner.yml", Body=SLOW.encode())
+    url = f"{stack.aws.env['AWS_ENDPOINT_URL']}/{bucket}/inner.yml"
+    failed = stack.bad(template=stack.template(f"""
+Resources:
+  Inner:
+    Type: AWS::CloudFormation::Stack
+    Properties: {{TemplateURL: '{url}', Parameters: {{Seconds: '1'}}}}
+"""))
+    assert "WaitCondition" in failed["msg"]
+
+
+def test_info_and_drift(stack: Stack) -> None:
+    assert not stack.good(module="cfn_stack_info")["exists"]
+    stack.good(template=stack.template(QUEUE), parameters={"Label": "a"})
+    info = stack.good(module="cfn_stack_info", drift=True)
+    assert info["status"] == "CREATE_COMPLETE"
+    assert info["outputs"]["Label"] == "a"
+    assert {r["logical_resource_id"] for r in info["resources"]} == {"Queue", "Secret"}
+    assert info["drift"]["status"] == "IN_SYNC"
+    stack.aws.client("sqs").set_queue_attributes(QueueUrl=info["outputs"]["Url"], Attributes={"DelaySeconds": "9"})
+    drift = stack.good(module="cfn_stack_info", drift=True)["drift"]
+    assert drift["status"] == "DRIFTED"
+    (queue,) = [r for r in drift["resources"] if r["logical_resource_id"] == "Queue"]
+    assert queue["status"] == "MODIFIED"
+
+
+@pytest.fixture
+def playbook(stack: Stack) -> Callable[..., subprocess.Popen[str]]:
+    def start(arguments: dict[str, Any], *options: str) -> subprocess.Popen[str]:
+        path = stack.folder / "play.yml"
+        path.write_text(json.dumps([{"hosts": "localhost", "gather_facts": False, "connection": "local",
+                                     "tasks": [{"name": "stack", "cfn_stack": {"name": stack.name, **arguments}}]}]))
+        command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,",
+                   "-e", f"ansible_python_interpreter={sys.executable}", *options, str(path)]
+        return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                                start_new_session=True, env={**os.environ, **stack.aws.env})
+    return start
+
+
+def test_events_appear_in_the_terminal(stack: Stack, playbook: Callable[..., subprocess.Popen[str]]) -> None:
+    arguments = {"template": stack.template(QUEUE), "parameters": {"Label": "a", "Password": "hunter22hunter"}}
+    out, _ = playbook(arguments, "-vvv").communicate(timeout=60)
+    assert "changed=1" in out
+    assert f"  {stack.name}: 2 to add\n" in out
+    assert "CREATE_COMPLETE         AWS::SQS::Queue                          Queue\n" in out
+    assert "hunter22hunter" not in out
+    out, _ = playbook({**arguments, "parameters": {"Delay": 3}, "live": False}).communicate(timeout=60)
+    assert "changed=1" in out
+    assert "UPDATE_COMPLETE" not in out.split("PLAY RECAP")[0]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_interrupted_playbook_shows_the_rollback(stack: Stack, playbook: Callable[..., subprocess.Popen[str]],
+                                                 number: signal.Signals) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    process = playbook({"template": stack.template(SLOW), "parameters": {"Seconds": 5}})
+    stack.wait_for("UPDATE_IN_PROGRESS")
+    process.send_signal(number)
+    out, _ = process.communicate(timeout=60)
+    assert "cancelling the update" in out
+    assert "was cancelled and rolled back (UPDATE_ROLLBACK_COMPLETE)" in out
+    assert stack.status() == "UPDATE_ROLLBACK_COMPLETE"
