@@ -37,7 +37,7 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def calling() -> Iterator[None]:
-    """Around a call through a library that catches exceptions: an interruption leaves it as Interrupted all the same."""
+    """Around a call through a library that catches exceptions: an interruption leaves it as Interrupted still."""
     global _calling
     outer, _calling = _calling, True
     try:

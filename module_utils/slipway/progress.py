@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,8 +21,10 @@ class Progress:
     """
 
     def __init__(self, path: str | None = None, heartbeat: float = 20.0) -> None:
-        # Open for as long as the module runs.
-        self._file: IO[str] | None = Path(path).open("a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115
+        self._file: IO[str] | None = None
+        with suppress(OSError):  # another user's file (become): then silently
+            # Open for as long as the module runs.
+            self._file = Path(path).open("a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115
         self._heartbeat = heartbeat
         self._last = time.monotonic()
         if self._file:

@@ -112,6 +112,10 @@ class Stack:
         except self.cloudformation.exceptions.ClientError:
             return None
 
+    def pending_change_sets(self) -> list[str]:
+        summaries = self.cloudformation.list_change_sets(StackName=self.name)["Summaries"]
+        return [s["ChangeSetName"] for s in summaries if s["ExecutionStatus"] != "EXECUTE_COMPLETE"]
+
     def wait_for(self, status: str) -> None:
         deadline = time.monotonic() + 20
         while self.status() != status:
@@ -177,10 +181,10 @@ def test_check_mode_leaves_nothing(stack: Stack) -> None:
     stack.good(template=template, parameters={"Label": "one"})
     planned = stack.good(check=True, template=template, parameters={"Label": "two"})
     assert planned["changed"]
-    assert f"Queue.QueueName: {stack.name}-two" in planned["diff"]["after"].replace("${AWS::StackName}", stack.name)
+    assert f"Queue.QueueName: {stack.name}-two" in planned["diff"]["after"]
     assert "Queue (AWS::SQS::Queue): replaced" in planned["diff"]["after"]
     assert stack.status() == "CREATE_COMPLETE"
-    assert stack.cloudformation.list_change_sets(StackName=stack.name)["Summaries"] == []
+    assert stack.pending_change_sets() == []
     assert stack.good(check=True, state="absent")["changed"]
     assert stack.status() == "CREATE_COMPLETE"
 
@@ -200,7 +204,7 @@ def test_input_is_refused_before_any_call(stack: Stack) -> None:
     missing = stack.bad(template=stack.template(QUEUE))
     assert "Label has neither a value nor a default" in missing["msg"]
     assert stack.status() is None
-    assert "line 1" in stack.bad(template=stack.template("Resources: ["))["msg"]
+    assert "line 2" in stack.bad(template=stack.template("Resources: ["))["msg"]
     assert "cannot be read" in stack.bad(template="/nowhere.yml")["msg"]
     assert "no template" in stack.bad()["msg"]
 
@@ -262,6 +266,7 @@ def test_protected_resources_are_not_replaced(stack: Stack) -> None:
     refused = stack.bad(template=template, parameters={"Label": "b"}, protected=["AWS::SQS::*"])
     assert "Queue (AWS::SQS::Queue) would be replaced, but it is protected" in refused["msg"]
     assert "allow_replacement" in stack.bad(template=template, parameters={"Label": "b"}, allow_replacement=[])["msg"]
+    assert stack.pending_change_sets() == []
     assert stack.status() == "CREATE_COMPLETE"
 
 
@@ -343,14 +348,12 @@ def test_killed_anywhere_the_next_run_converges(stack: Stack) -> None:
         process.communicate()
     result = stack.good(template=template, parameters={"Label": "end"})
     assert result["outputs"]["Label"] == "end"
-    assert stack.cloudformation.list_change_sets(StackName=stack.name)["Summaries"] in ([], [
-        s for s in stack.cloudformation.list_change_sets(StackName=stack.name)["Summaries"]
-        if s["ExecutionStatus"] == "EXECUTE_COMPLETE"])
+    assert stack.pending_change_sets() == []
 
 
 def test_left_overs_of_a_killed_preview(stack: Stack) -> None:
     template = stack.template(ONE_QUEUE)
-    stack.cloudformation.create_change_set(StackName=stack.name, ChangeSetName="slipway", ChangeSetType="CREATE",
+    stack.cloudformation.create_change_set(StackName=stack.name, ChangeSetName="slipway-0123", ChangeSetType="CREATE",
                                            TemplateBody=ONE_QUEUE)
     assert stack.status() == "REVIEW_IN_PROGRESS"
     assert stack.good(template=template)["status"] == "CREATE_COMPLETE"
@@ -376,6 +379,22 @@ Resources:
     assert stack.good(state="absent", empty_on_delete=True)["emptied"][0]["logical_resource_id"] == "Bucket"
     assert stack.status() is None
     assert s3.list_objects_v2(Bucket=found["Kept"])["KeyCount"] == 1
+
+
+def test_repository_that_is_not_empty(stack: Stack) -> None:
+    stack.good(template=stack.template("""
+Resources:
+  Images: {Type: AWS::ECR::Repository, Properties: {RepositoryName: !Ref AWS::StackName}}
+"""))
+    ecr = stack.aws.client("ecr")
+    for number in range(3):
+        manifest = {"schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json", "layers": [],
+                    "config": {"mediaType": "application/vnd.oci.image.config.v1+json", "size": number,
+                               "digest": f"sha256:{number:064d}"}}
+        ecr.put_image(repositoryName=stack.name, imageTag=f"t{number}", imageManifest=json.dumps(manifest))
+    assert f"Repository {stack.name} (Images) is not empty: 3 images" in stack.bad(state="absent")["msg"]
+    assert stack.good(state="absent", empty_on_delete=True)["emptied"][0]["content"] == "3 images"
+    assert stack.status() is None
 
 
 def test_large_template_goes_through_s3(stack: Stack) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,6 +12,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import tarfile
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+import docker.errors
 import pytest
 
 from tests.integration.registry_proxy import Proxy, amz, running
@@ -73,6 +78,17 @@ class Push:
                 if not tag.startswith("content-")}
 
 
+def remove_images(repository: str) -> None:
+    """What the engine has of it, by tag or by digest."""
+    engine = docker.from_env()
+    # The plain listing: others use this engine too, and what is listed may be gone when it is looked at.
+    for image in engine.api.images():
+        names = [*(image.get("RepoTags") or []), *(image.get("RepoDigests") or [])]
+        for name in [name for name in names if repository in name]:
+            with contextlib.suppress(docker.errors.ImageNotFound):
+                engine.images.remove(name, force=True)
+
+
 @pytest.fixture
 def push(aws: Any, tmp_path: Path) -> Iterator[Push]:
     context = tmp_path / "app"
@@ -82,11 +98,7 @@ def push(aws: Any, tmp_path: Path) -> Iterator[Push]:
     one = Push(aws, context)
     one.change()
     yield one
-    engine = docker.from_env()
-    for image in engine.images.list():
-        for name in image.tags:
-            if one.repository in name:
-                engine.images.remove(name, force=True)
+    remove_images(one.repository)
 
 
 @pytest.fixture
@@ -159,6 +171,67 @@ def test_force_builds_again_and_the_newer_image_counts_from_then_on(push: Push) 
     assert (third["changed"], third["tag"], third["digest"]) == (False, "b", second["digest"])
     push.good(tag="c", force=True)
     assert push.good()["tag"] == "c"
+
+
+IGNORED = """
+# comment
+*.log
+!keep.log
+deep/**
+!deep/a/wanted.txt
+**/cache
+/top
+b?d
+[x-z]1
+Upper
+"""
+
+
+@pytest.mark.parametrize("builder", ["BuildKit", "classic"])
+def test_what_is_hashed_is_what_the_builder_gets(push: Push, tmp_path: Path, builder: str) -> None:
+    from slipway.image.context import read_ignore, walk
+
+    if builder == "classic":
+        push.environment["PATH"] = _without_docker(tmp_path)
+    for name in ("a.log", "keep.log", "sub/b.log", "deep/a/wanted.txt", "deep/a/other.txt", "deep/b/c", "cache/c",
+                 "sub/cache/d", "top/e", "sub/top/f", "bad", "bd", "x1", "w1", "upper", "Upper", "sub/g", "with space",
+                 "\u00fc"):
+        (push.context / name).parent.mkdir(parents=True, exist_ok=True)
+        (push.context / name).write_text(name)
+    (push.context / "link").symlink_to("no/such/file")
+    (push.context / "empty").mkdir()
+    (push.context / ".dockerignore").write_text(IGNORED)
+    hashed = {entry.path for entry in walk(str(push.context), read_ignore(str(push.context), "/none"))}
+    image = push.good()["image_uri"]
+    engine = docker.from_env()
+    container = engine.containers.create(image, command=["/none"])
+    try:
+        stream: Any = container.export()
+        data = b"".join(stream)
+    finally:
+        container.remove()
+    with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+        built = {member.name.rstrip("/") for member in tar}
+    # What every container has of itself.
+    own = {".dockerenv", "dev", "dev/console", "dev/pts", "dev/shm", "etc", "etc/hostname", "etc/hosts", "etc/mtab",
+           "etc/resolv.conf", "proc", "sys"}
+    # Directories that are only there for what is in them come and go with the builder.
+    parents = {str(parent) for path in hashed for parent in Path(path).parents}
+    assert built - own - parents == hashed - parents
+
+
+@pytest.mark.parametrize("builder", ["BuildKit", "classic"])
+def test_a_base_image_in_our_own_registry(push: Push, tmp_path: Path, builder: str) -> None:
+    if builder == "classic":
+        push.environment["PATH"] = _without_docker(tmp_path)
+    base = push.good()
+    docker.from_env().images.remove(base["image_uri"], force=True)
+    (push.context / "Dockerfile").write_text(f"FROM {base['image_uri']}\nCOPY . /more/\n")
+    result = push.good()
+    assert (result["layers_pushed"], result["layers_existing"]) == (1, 1)
+    assert result["api_calls"]["ecr.GetAuthorizationToken"] >= 2
+    assert not push.good()["changed"]
+    assert not list(Path(tempfile.gettempdir()).glob("slipway-docker-*"))
 
 
 # -- tags --------------------------------------------------------------------------------------------------------------
@@ -354,8 +427,9 @@ def test_the_registrys_token_is_nowhere(push: Push, tmp_path: Path) -> None:
     answer = push.aws.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
     secrets = {answer, base64.b64decode(answer).decode().partition(":")[2]}
     (push.context / "big").write_bytes(os.urandom(20_000_000))
-    command = [shutil.which("ansible") or str(Path(sys.executable).parent / "ansible"), "localhost", "-i", "localhost,",
-               "-c", "local", "-vvv", "-m", "ecr_push", "-a", json.dumps({"repository": push.repository, "path": str(push.context)})]
+    arguments = {"repository": push.repository, "path": str(push.context)}
+    command = [str(Path(sys.executable).parent / "ansible"), "localhost", "-i", "localhost,", "-c", "local", "-vvv",
+               "-e", f"ansible_python_interpreter={sys.executable}", "-m", "ecr_push", "-a", json.dumps(arguments)]
     process = subprocess.Popen(command, cwd=ROOT, env={**push.environment, "HOME": str(home)}, text=True,
                                stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     seen: set[str] = set()
@@ -367,7 +441,41 @@ def test_the_registrys_token_is_nowhere(push: Push, tmp_path: Path) -> None:
     assert process.returncode == 0, output
     assert not seen
     assert not [secret for secret in secrets if secret in output]
-    assert not list((home / ".docker").glob("**/*")) if (home / ".docker").exists() else True
+    # BuildKit's CLI keeps a seed of its own there, nothing else.
+    left = [path for path in home.rglob("*") if path.is_file() and ".docker" in path.parts]
+    assert "config.json" not in {path.name for path in left}
+    assert not [path for path in left if any(secret.encode() in path.read_bytes() for secret in secrets)]
+
+
+def test_the_users_docker_configuration_is_left_alone(push: Push, tmp_path: Path) -> None:
+    """Also one whose helpers do not exist here: the push does not ask them."""
+    (tmp_path / ".docker").mkdir()
+    config = tmp_path / ".docker" / "config.json"
+    config.write_text(json.dumps({"credHelpers": {"localhost": "ecr-login"}, "auths": {"example.org": {}}}))
+    before = config.read_bytes()
+    push.environment["HOME"] = str(tmp_path)
+    assert push.good()["pushed"]
+    assert config.read_bytes() == before
+
+
+def test_a_registry_that_is_not_there(push: Push, proxy: Proxy) -> None:
+    refused = amz({"repositories": [{"repositoryName": push.repository,
+                                     "repositoryUri": f"localhost:1/{push.repository}",
+                                     "repositoryArn": "arn:aws:ecr:us-east-1:0:repository/x"}]})
+    proxy.rule = lambda method, path, operation: refused if operation == "DescribeRepositories" else (
+        amz({"imageDetails": []}) if operation == "DescribeImages" else None)
+    result = push()
+    assert "cannot be reached" in result["msg"]
+    assert "localhost:1" in result["msg"]
+
+
+def test_access_denied_names_action_and_resource(push: Push, proxy: Proxy) -> None:
+    text = "User: u is not authorized to perform: ecr:PutImage on resource: arn:aws:ecr:us-east-1:0:repository/x"
+    denied = amz({"__type": "AccessDeniedException", "message": text}, 400)
+    proxy.rule = lambda method, path, operation: denied if operation == "PutImage" else None
+    result = push()
+    assert text in result["msg"]
+    assert "Allow ecr:PutImage" in result["remedy"]
 
 
 # -- interrupted, and at once ------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from typing import Any
 
 import docker
 import pytest
+
 from slipway.aws.session import Aws
 from slipway.errors import SlipwayError
 from slipway.progress import Progress
@@ -39,8 +40,12 @@ def image() -> Iterator[str]:
     """An image with this machine's shell, sleep and perl: small, and needs no registry."""
     engine = docker.from_env()
     engine.api.import_image_from_data(_files("/bin/sh", "/bin/sleep", "/usr/bin/perl"), *IMAGE.split(":"))
+    made = engine.images.get(IMAGE).id
     yield IMAGE
-    engine.images.remove(IMAGE, force=True)
+    # A task that ended may still hold the image, which would then stay behind without a name.
+    for container in engine.containers.list(all=True, filters={"ancestor": made}):
+        container.remove(force=True)
+    engine.images.remove(made, force=True)
 
 
 def _files(*programs: str) -> bytes:

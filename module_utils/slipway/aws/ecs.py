@@ -11,6 +11,7 @@ from .session import Aws
 SERVICES_PER_CALL = 10
 #: DescribeTasks and a page of ListTasks.
 TASKS_PER_CALL = 100
+_PAGES = 10
 
 
 def describe_services(aws: Aws, cluster: str, services: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -27,23 +28,30 @@ def describe_services(aws: Aws, cluster: str, services: Sequence[str]) -> dict[s
 
 
 def list_tasks(aws: Aws, cluster: str, status: str, service: str | None = None) -> list[str]:
-    """ARNs of up to 100 tasks. status: RUNNING or STOPPED (what is desired; stopped ones are kept for about an hour).
+    """ARNs of tasks, a thousand at most. status: RUNNING or STOPPED (what is desired; stopped ones are kept for about
+    an hour, in no order that AWS would promise).
 
     service: a name; None is the whole cluster.
     """
     arguments: dict[str, Any] = {"cluster": cluster, "desiredStatus": status, "maxResults": TASKS_PER_CALL}
     if service:
         arguments["serviceName"] = service
-    arns: list[str] = aws.call("ecs", "list_tasks", **arguments)["taskArns"]
+    arns: list[str] = []
+    for _ in range(_PAGES):
+        page = aws.call("ecs", "list_tasks", **arguments)
+        arns += page["taskArns"]
+        if not page.get("nextToken"):
+            break
+        arguments["nextToken"] = page["nextToken"]
     return arns
 
 
 def describe_tasks(aws: Aws, cluster: str, tasks: Sequence[str]) -> list[dict[str, Any]]:
-    """AWS's description of up to 100 tasks; those it no longer knows are left out."""
-    if not tasks:
-        return []
-    found: list[dict[str, Any]] = aws.call("ecs", "describe_tasks", cluster=cluster,
-                                           tasks=list(tasks[:TASKS_PER_CALL]))["tasks"]
+    """AWS's description of tasks, a hundred a call; those it no longer knows are left out."""
+    found: list[dict[str, Any]] = []
+    for first in range(0, len(tasks), TASKS_PER_CALL):
+        found += aws.call("ecs", "describe_tasks", cluster=cluster,
+                          tasks=list(tasks[first:first + TASKS_PER_CALL]))["tasks"]
     return found
 
 

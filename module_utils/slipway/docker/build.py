@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 import tarfile
 import tempfile
@@ -29,7 +30,7 @@ _BUILDKIT_API = (1, 39)
 @dataclass(frozen=True)
 class Build:
     """What to build. context, dockerfile: absolute paths; files: the paths in the context that are not ignored, parents
-    first; name: the reference the image gets; secrets: id to value; registry, auth: for images and caches kept there;
+    first; name: the reference the image gets; secrets: id to value; auths: username and password by registry;
     fresh: without the engine's cache. An image for several platforms goes to its registry, any other to the engine."""
 
     context: str
@@ -44,8 +45,7 @@ class Build:
     cache: str | None = None
     pull: bool = False
     fresh: bool = False
-    registry: str = ""
-    auth: dict[str, str] | None = None
+    auths: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -178,9 +178,8 @@ def _by_cli(engine: Engine, builder: Builder, wanted: Build, progress: Progress)
         # The CLI may have a context of its own; it must not build on another engine than the one we push from.
         if not own_builder:
             environment["DOCKER_HOST"] = engine.address
-        if wanted.auth and wanted.registry:
-            environment["DOCKER_CONFIG"] = stack.enter_context(
-                docker_config(wanted.registry, wanted.auth["username"], wanted.auth["password"]))
+        if wanted.auths:
+            environment["DOCKER_CONFIG"] = stack.enter_context(docker_config(wanted.auths))
         result = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slipway-build-"))) / "result.json"
         command = [builder.cli, "buildx", "build"] if builder.kind == "buildx" else [builder.cli, "build"]
         command += ["--progress=plain", "--file", wanted.dockerfile, "--tag", wanted.name]
@@ -233,9 +232,9 @@ def _clis() -> list[str]:
     """Every docker in PATH, first found first, each once."""
     found: dict[str, str] = {}
     for directory in os.environ.get("PATH", os.defpath).split(os.pathsep):
-        path = Path(directory) / "docker"
-        if path.is_file() and os.access(path, os.X_OK):
-            found.setdefault(os.path.realpath(path), str(path))
+        # which() passes over a directory that is not ours to read.
+        if path := shutil.which("docker", path=directory or os.curdir):
+            found.setdefault(os.path.realpath(path), path)
     return list(found.values())
 
 

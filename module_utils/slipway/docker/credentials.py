@@ -40,13 +40,13 @@ def memory_file(text: str, directory: str | None = None) -> Iterator[str]:
 
 
 @contextmanager
-def docker_config(registry: str, user: str, password: str) -> Iterator[str]:
-    """A directory for DOCKER_CONFIG: the user's own configuration, with these credentials for `registry`.
+def docker_config(auths: dict[str, dict[str, str]]) -> Iterator[str]:
+    """A directory for DOCKER_CONFIG: the user's own configuration, with these credentials by registry.
 
     The user's plugins and contexts are linked into it; nothing of it is written back.
     """
     own = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
-    text = json.dumps(with_credentials(_read(own / "config.json"), registry, user, password))
+    text = json.dumps(with_credentials(_read(own / "config.json"), auths))
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     directory = tempfile.mkdtemp(prefix="slipway-docker-", dir=runtime if runtime and Path(runtime).is_dir() else None)
     try:
@@ -60,22 +60,26 @@ def docker_config(registry: str, user: str, password: str) -> Iterator[str]:
         shutil.rmtree(directory, ignore_errors=True)
 
 
-def with_credentials(config: dict[str, Any], registry: str, user: str, password: str) -> dict[str, Any]:
-    """A docker configuration that uses these credentials for `registry` and keeps everything else. A helper such as
-    amazon-ecr-credential-helper would win over `auths`, so it is taken out for this one registry."""
+def with_credentials(config: dict[str, Any], auths: dict[str, dict[str, str]]) -> dict[str, Any]:
+    """A docker configuration with these credentials (registry to username and password) that keeps everything else.
+    A helper such as amazon-ecr-credential-helper would win over them, so it is taken out for these registries."""
     new = dict(config)
-    helpers = {host: helper for host, helper in (config.get("credHelpers") or {}).items() if host != registry}
+    helpers = {host: helper for host, helper in (config.get("credHelpers") or {}).items() if host not in auths}
     store = new.pop("credsStore", None)
     if store:
         # A store is asked for every registry without a helper of its own; name it for those that it serves now.
-        helpers.update({host: store for host in config.get("auths") or {} if host != registry and host not in helpers})
+        helpers.update({host: store for host in config.get("auths") or {}
+                        if host not in auths and host not in helpers})
     if helpers:
         new["credHelpers"] = helpers
     else:
         new.pop("credHelpers", None)
-    token = base64.b64encode(f"{user}:{password}".encode()).decode()
-    new["auths"] = {**(config.get("auths") or {}), registry: {"auth": token}}
+    new["auths"] = {**(config.get("auths") or {}), **{host: {"auth": _token(auth)} for host, auth in auths.items()}}
     return new
+
+
+def _token(auth: dict[str, str]) -> str:
+    return base64.b64encode(f"{auth['username']}:{auth['password']}".encode()).decode()
 
 
 def _read(path: Path) -> dict[str, Any]:

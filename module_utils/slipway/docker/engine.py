@@ -75,6 +75,7 @@ class Engine:
 @contextmanager
 def plain_errors(address: str, doing: str = "") -> Iterator[None]:
     """Within the block the SDK's exceptions become EngineError with a remedy."""
+    import docker.credentials.errors
     import docker.errors
     import requests.exceptions
 
@@ -82,11 +83,20 @@ def plain_errors(address: str, doing: str = "") -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise refusal(str(error.explanation or error), doing) from error
+    except docker.credentials.errors.StoreError as error:
+        raise _helper_failed(error) from error
     except docker.errors.TLSParameterError as error:
         raise EngineError(f"The engine at {address} cannot be reached: {error}.",
                           "Check DOCKER_CERT_PATH and DOCKER_TLS_VERIFY.") from error
     except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+        if "credentials store" in str(error).lower():
+            raise _helper_failed(error) from error
         raise unreachable(error, address) from error
+
+
+def _helper_failed(error: Exception) -> EngineError:
+    return EngineError(f"Docker's credential helper failed: {error}.",
+                       "Check credsStore and credHelpers in ~/.docker/config.json; they are not of our making.")
 
 
 def unreachable(error: BaseException, address: str) -> EngineError:

@@ -13,8 +13,10 @@ from ..polling import delays
 from ..progress import Progress
 from .engine import Engine, plain_errors, refusal
 
-#: Attempts before giving up; layers that arrived are not sent again.
-ATTEMPTS = 6
+#: Attempts before giving up; layers that arrived are not sent again. Together they outlast a restart of the engine.
+ATTEMPTS = 8
+#: The same while no layer was spoken of yet: a registry that is not there is worth fewer.
+FIRST_ATTEMPTS = 3
 
 _TRANSIENT = re.compile(
     r"EOF|connection reset|connection refused|broken pipe|i/o timeout|timeout|temporary failure|use of closed|"
@@ -93,11 +95,12 @@ def push(engine: Engine, repository_uri: str, tag: str, authorize: Callable[[], 
                 progress.say("push: the registry's token is no longer valid, getting a new one", "warn")
                 auth = authorize()
                 continue
-            if attempt == ATTEMPTS or not _TRANSIENT.search(text):
+            limit = ATTEMPTS if layers.seen else FIRST_ATTEMPTS
+            if attempt >= limit or not _TRANSIENT.search(text):
                 raise
             delay = next(waits)
             progress.say(f"push: {error.message} Trying again in {delay:.0f} s "
-                         f"({attempt} of {ATTEMPTS - 1}).", "warn")
+                         f"({attempt} of {limit - 1}).", "warn")
             time.sleep(delay)
     raise SlipwayError("push: not reached")
 
@@ -120,7 +123,8 @@ def _follow(records: Iterable[dict[str, Any]], layers: Layers, progress: Progres
                           f"push to {repository_uri}")
         layers.read(record)
         now = time.monotonic()
-        if now - told >= 1:
+        # Often at first, less often when it takes long: a push of minutes is not to fill the screen.
+        if now - told >= min(5.0, 1 + (now - started) / 15):
             told = now
             progress.say(_line(layers, now - started))
 

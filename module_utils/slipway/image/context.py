@@ -148,7 +148,7 @@ def _contents(path: str, size: int, buffer: bytearray, summary: Summary) -> byte
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             if size < _SMALL:
-                data = os.read(handle, _SMALL)
+                data = os.read(handle, size + 1)
                 if len(data) == size:
                     summary.size += size
                     return hashlib.sha256(data).digest()

@@ -71,7 +71,11 @@ class Ignore:
         return ignored, tuple(matched)
 
     def may_hold_exceptions(self, directory: str) -> bool:
-        """Whether something below an ignored directory may be wanted after all."""
+        """Whether something below an ignored directory may be wanted after all.
+
+        As current BuildKit does it. Older builders look there for exceptions without wildcards only; for them a file
+        too many is counted, which costs a build at worst.
+        """
         return self._anywhere or any(prefix.startswith(directory + "/") for prefix in self._prefixes)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +29,9 @@ from .plan import Held, Plan, conflict, immutable, plan
 from .request import Request, read_request
 from .revision import Revision, read_revision
 from .secrets import warning
-from .tag import content_tag, next_tag, superseded_tag, unique_tag, without_content, younger_content_tag
+from .tag import CONTENT_PREFIX, content_tag, next_tag, superseded_tag, unique_tag, without_content, younger_content_tag
 
+_ECR_HOST = re.compile(r"\d{12}\.dkr\.ecr(?:-fips)?\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?")
 _TAG_TAKEN = frozenset({"ImageTagAlreadyExistsException"})
 
 
@@ -190,7 +192,7 @@ class _Run:
         if missing:
             with self.phases("tag"):
                 self._tag(outcome, missing, todo.generated)
-        if outcome.built:
+        if todo.action == "build":
             self._tidy(outcome)
         return outcome
 
@@ -239,13 +241,14 @@ class _Run:
             cache = f"{registry}/{cache}"
         if cache and builder.kind != "buildx":
             self.warn("cache: this machine has no buildx, so nothing is written to the cache.")
-        ours = any(name.startswith(registry + "/") for name in self.bases)
-        needs_auth = ours or bool(cache) or len(request.platforms) > 1
-        auth = self._authorize() if needs_auth else None
-        if ours and builder.kind == "classic":
+        auths = {name.partition("/")[0]: auth for name in self.bases if (auth := self._auth_for(name))}
+        if cache or len(request.platforms) > 1:
+            auths.setdefault(registry, self._authorize())
+        if builder.kind == "classic":
             # The classic builder knows no credentials of ours; with the image here it needs none.
             for name in self.bases:
-                if name.startswith(registry + "/") and self.engine.image(name) is None:
+                auth = auths.get(name.partition("/")[0])
+                if auth and (request.pull or self.engine.image(name) is None):
                     pull(self.engine, name, auth, self.progress)
         how = "the classic builder" if builder.kind == "classic" else "BuildKit"
         self.progress.say(f"build: {request.context} with {how}")
@@ -254,7 +257,8 @@ class _Run:
             files=lambda: (entry.path for entry in walk(request.context, self.ignore)), name=reference,
             target=request.target, arguments=request.arguments, secrets=request.secrets,
             labels={**self._oci_labels(todo.tag), **request.labels}, platforms=request.platforms, cache=cache,
-            pull=request.pull, fresh=request.force, registry=registry, auth=auth), self.progress)
+            pull=request.pull and not (auths and builder.kind == "classic"), fresh=request.force, auths=auths),
+            self.progress)
 
     def _tag(self, outcome: Outcome, missing: list[str], generated: bool) -> None:
         """Put the missing tags on the image, without pulling it."""
@@ -299,8 +303,10 @@ class _Run:
         """The engine knows the image by its release tag from here on; the content tag did its work."""
         for tag in outcome.held.tags:
             reference = f"{self.uri}:{tag}"
-            if tag.startswith("content-") and self.engine.image(reference):
-                self.engine.tag(reference, self.uri, outcome.tag)
+            if tag.startswith(CONTENT_PREFIX) and self.engine.image(reference):
+                # An image that lost against an equal one from elsewhere is not the one the tag names.
+                if outcome.pushed:
+                    self.engine.tag(reference, self.uri, outcome.tag)
                 self.engine.untag(reference)
 
     # -- report ----------------------------------------------------------------------------------------------------
@@ -378,13 +384,18 @@ class _Run:
                   "version": tag, "created": self.now.strftime("%Y-%m-%dT%H:%M:%SZ")}
         return {f"org.opencontainers.image.{key}": value for key, value in labels.items() if value}
 
-    def _authorize(self) -> dict[str, str]:
+    def _authorize(self, region: str | None = None) -> dict[str, str]:
         """Fresh credentials for the registry, for one use."""
-        user, password = ecr.get_authorization(self.aws, self.request.registry_id)
+        user, password = ecr.get_authorization(self.aws, self.request.registry_id, region)
         return {"username": user, "password": password}
 
     def _auth_for(self, reference: str) -> dict[str, str] | None:
-        return self._authorize() if reference.startswith(self.registry + "/") else None
+        """Credentials for a base image's registry when it is ECR, ours or another account's."""
+        host = reference.partition("/")[0]
+        if host == self.registry:
+            return self._authorize()
+        other = _ECR_HOST.fullmatch(host)
+        return self._authorize(other["region"]) if other else None
 
     @property
     def registry(self) -> str:

@@ -224,19 +224,24 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         for key, inner in value.items():
             yield from _leaves(inner, f"{path}.{key}" if path else str(key))
     elif isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value):
-        for label, inner in zip(_labels(value), value, strict=True):
-            yield from _leaves(inner, f"{path}[{label}]")
+        named = _name_key(value)
+        for number, inner in enumerate(value):
+            if named:
+                rest = {k: v for k, v in inner.items() if k != named}
+                yield from _leaves(rest, f"{path}[{inner[named]}]")
+            else:
+                yield from _leaves(inner, f"{path}[{number}]")
     elif value not in ({}, []):
         yield path, _plain(value)
 
 
-def _labels(items: list[Any]) -> list[str]:
-    """Names instead of numbers where the items have names of their own: an inserted one then moves no other."""
+def _name_key(items: list[Any]) -> str:
+    """The key by which the items have names of their own, '' if none: an inserted one then moves no other."""
     for key in ("Name", "Key", "Id", "Sid"):
-        names = [i.get(key) for i in items if isinstance(i, dict)]
-        if len(names) == len(items) == len({str(n) for n in names}) and all(isinstance(n, str) for n in names):
-            return [str(n) for n in names]
-    return [str(n) for n in range(len(items))]
+        names = [i.get(key) for i in items if isinstance(i, dict) and len(i) > 1]
+        if all(isinstance(n, str) for n in names) and len(names) == len(items) == len(set(names)):
+            return key
+    return ""
 
 
 def _is_intrinsic(value: dict[str, Any]) -> bool:
@@ -263,6 +268,6 @@ def _shown(path: str, value: Any, secrets: frozenset[str]) -> Any:
     if is_secret(path):
         return HIDDEN
     text = value if isinstance(value, str) else json.dumps(value, default=str)
-    if any(len(s) > 2 and s in text for s in secrets):
+    if any(s == text or len(s) > 2 and s in text for s in secrets):
         return HIDDEN
     return value

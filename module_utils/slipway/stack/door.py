@@ -12,6 +12,7 @@ from . import info
 from .delete import absent
 from .lifecycle import Present
 from .options import from_params
+from .template import scalar
 
 #: Shorter values would blank out half of every output, and are shown nowhere as values anyway.
 _LONG_ENOUGH = 4
@@ -26,7 +27,7 @@ def work(module: Any, progress: Progress) -> dict[str, Any]:
 
     def hide(secrets: frozenset[str]) -> None:
         module.no_log_values.update(s for s in secrets if len(s) >= _LONG_ENOUGH)
-        module.params["parameters"] = {k: HIDDEN if str(v) in secrets else v for k, v in given.items()}
+        module.params["parameters"] = {k: HIDDEN if scalar(v) in secrets else v for k, v in given.items()}
 
     options = from_params(params)
     with interruptible():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ..aws import cloudformation
@@ -69,6 +71,8 @@ class Present:
         self._proposal: proposal.Proposal | None = None
         self._watch: Watch | None = None
         self._recreated = False
+        self._goes_on = ""
+        self._plan_in_work: _Plan | None = None
 
     def run(self) -> dict[str, Any]:
         """The module's result. Raises SlipwayError."""
@@ -90,6 +94,11 @@ class Present:
             raise self._stopped(interruption) from interruption
         except WaitTimeout as timeout:
             raise self._timed_out(timeout) from timeout
+        finally:
+            # Refused or failed in between: the plan that nobody carries out does not stay behind. What went wrong
+            # first is what counts.
+            with suppress(SlipwayError):
+                self._drop_proposal()
         raise SlipwayError(f"Stack {o.name} was changed by somebody else {_ROUNDS} times while we planned.",
                            "Run this again when the others are done.")
 
@@ -211,17 +220,21 @@ class Present:
             plan.change_set = None
             self._drop_proposal()
             return
-        before, after = changeset.Side(), changeset.Side(plan.template, plan.parameters.values)
+        before, after = changeset.Side(), changeset.Side(plan.template, self._known(plan.parameters.values))
         if not plan.creating and stack and proposal.lacks_values(plan.change_set):
             old = cloudformation.get_template(self._aws, stack["StackId"])
             before = changeset.Side(load(old if isinstance(old, str) else json.dumps(old), "present"),
-                                    report.parameters(stack))
+                                    self._known(report.parameters(stack)))
         secrets = plan.parameters.secrets
         plan.resources = changeset.read(plan.change_set, before, after, secrets)
         plan.resources += [r for logical, nested in self._proposal.nested(plan.change_set)
                            for r in changeset.read(nested, changeset.Side(), changeset.Side(), secrets, f"{logical}/")]
         changeset.describe(o.name, plan.resources, plan.changes)
         self._plan_rest(plan)
+
+    def _known(self, values: dict[str, str]) -> dict[str, str]:
+        """`values` and the pseudo parameters, for showing."""
+        return {**values, "AWS::StackName": self._o.name, "AWS::Region": self._aws.region}
 
     def _plan_rest(self, plan: _Plan) -> None:
         """What a change set does not list: tags, parameters, and that there is anything at all."""
@@ -264,14 +277,15 @@ class Present:
                 try:
                     with held():
                         self._proposal.execute(token)
-                        self._watch = Watch(self._aws, stack_id, self._progress, plan.change_set["ServerTime"], token)
+                        self._watch = Watch(self._aws, stack_id, self._progress, plan.change_set["ServerTime"], token,
+                                            partial(report.explain, self._aws))
+                        self._plan_in_work = plan
                 except proposal.Superseded as superseded:
                     raise _Moved(str(superseded)) from superseded
-                self._plan_in_work = plan
                 stack = self._watch.wait(self._deadline, f"the {self._verb(plan)} of {o.name}")
             if stack["StackStatus"] not in _SUCCESS:
                 raise report.failure(self._aws, o.name, self._verb(plan), stack, self._watch.events, self._phases,
-                                     **self._shown(plan))
+                                     self._watch.explanations, **self._shown(plan))
         with self._phases("settings"):
             if plan.policy and plan.creating:
                 cloudformation.set_stack_policy(self._aws, stack_id, plan.policy)
@@ -300,9 +314,11 @@ class Present:
             raise InvalidInput(f"Stack {self._o.name} is in {status}; to create it anew a template is needed.",
                                "Give 'template' or 'template_url'.")
         self._recreated = True
+        self._goes_on = "deletion"
         self._progress.say(f"{self._o.name}: {status} from an earlier run, deleting it to create it anew", "warn")
         with self._phases("delete"):
             remove(self._aws, self._o, stack, self._progress, self._deadline, [], self._phases)
+        self._goes_on = ""
         return self._round()
 
     def _continue_rollback(self, stack: dict[str, Any]) -> dict[str, Any]:
@@ -310,9 +326,11 @@ class Present:
         self._progress.say(f"{name}: UPDATE_ROLLBACK_FAILED from an earlier run, continuing the rollback", "warn")
         with self._phases("rollback"):
             token = f"slipway-{uuid.uuid4().hex}"
+            self._goes_on = "rollback"
             cloudformation.continue_update_rollback(self._aws, stack["StackId"], o.skip_resources, token)
             watch = Watch(self._aws, stack["StackId"], self._progress, stack["ServerTime"], token)
             stack = watch.wait(self._deadline, f"the rollback of {name}")
+        self._goes_on = ""
         if stack["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
             raise report.failure(self._aws, name, "rollback", stack, watch.events, self._phases)
         return stack
@@ -335,9 +353,10 @@ class Present:
         if dead:
             changes.add(f"stack {o.name}", dead["StackStatus"], "deleted and created anew")
         if template:
-            plan = parameters.plan(o.parameters, dict.fromkeys(template.parameters, UNKNOWN) if not dead else {},
-                                   template)
-            resources = changeset.from_template(template, plan.values, plan.secrets)
+            # Whether the stack exists was not asked: what has no default may have a previous value.
+            previous = {} if dead else {d.name: UNKNOWN for d in template.parameters.values() if d.default is None}
+            plan = parameters.plan(o.parameters, previous, template)
+            resources = changeset.from_template(template, self._known(plan.values), plan.secrets)
             changeset.describe(o.name, resources, changes)
         if not changes.changed:
             changes.add(f"stack {o.name}", None, "created or updated")
@@ -351,11 +370,16 @@ class Present:
     def _stopped(self, interruption: Interrupted) -> SlipwayError:
         """Leave no damage; the error to end with."""
         said = interruption.message.rstrip(".")
+        if self._goes_on:
+            said = said.split(";")[0]
+            return Interrupted(f"{said}; the {self._goes_on} of stack {self._o.name} goes on in AWS.",
+                               "Run this again to wait for its end.")
         if self._watch is None:
             self._progress.say(f"{said}; nothing was changed", "warn")
             self._drop_proposal()
             return Interrupted(f"{said} before stack {self._o.name} was changed.", interruption.remedy)
         plan = self._plan_in_work
+        assert plan is not None
         if self._o.on_interrupt == "leave":
             return Interrupted(f"{said}; the {self._verb(plan)} of stack {self._o.name} goes on in AWS.",
                                "Run this again to wait for its end.")
@@ -369,6 +393,7 @@ class Present:
                 self._drop_proposal()
             return timeout
         plan = self._plan_in_work
+        assert plan is not None
         status = self._undo(plan, timeout.message)
         return WaitTimeout(f"{timeout.message} It was {_undone(plan.creating, status)}.", report.remedy(status),
                            status=status)
@@ -387,8 +412,10 @@ class Present:
                 return str(stack["StackStatus"])
             return str(remove(self._aws, self._o, stack, self._progress, deadline, [], self._phases)["StackStatus"])
         self._progress.say(f"{why.rstrip('.')}: cancelling the update of {name} and waiting for its rollback", "warn")
+        token = f"slipway-{uuid.uuid4().hex}"
+        self._watch.follow(token)
         try:
-            cloudformation.cancel_update(self._aws, stack_id, f"slipway-{uuid.uuid4().hex}")
+            cloudformation.cancel_update(self._aws, stack_id, token)
         except AwsError as error:
             if error.code != "ValidationError":
                 raise

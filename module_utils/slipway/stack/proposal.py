@@ -17,9 +17,9 @@ from .options import Options
 from .template import INLINE_LIMIT, Template
 from .waiting import short_waits
 
-#: One name, so that what a killed run left is met by the next one without listing change sets every time. What we made
-#: is addressed by its ARN: nobody's change set of the same name is ever executed in its place.
-NAME = "slipway"
+#: Ours are told by this; each has a name of its own, and is addressed by its ARN.
+PREFIX = "slipway-"
+#: A preview lives for seconds: what is older was left by a killed run. Executing one, CloudFormation drops the others.
 _ABANDONED_AFTER = timedelta(minutes=15)
 _LIMIT = 300.0
 
@@ -39,6 +39,7 @@ class Proposal:
         self._arn = ""
         self._stack_id = ""
         self._executed = False
+        self._empty = False
 
     def create(self, template: Template, parameters: list[dict[str, Any]], tags: dict[str, str],
                rollback: dict[str, Any] | None) -> dict[str, Any]:
@@ -53,7 +54,8 @@ class Proposal:
         for _ in short_waits(_LIMIT):
             answer = cloudformation.describe_change_set(self._aws, self._arn)
             answer["ServerTime"] = cloudformation.server_time(answer)
-            if answer["Status"] == "CREATE_COMPLETE" or changeset.is_empty(answer):
+            self._empty = changeset.is_empty(answer)
+            if answer["Status"] == "CREATE_COMPLETE" or self._empty:
                 return answer
             if answer["Status"] == "FAILED":
                 reason = answer.get("StatusReason", "")
@@ -102,6 +104,8 @@ class Proposal:
                     break
         else:
             cloudformation.delete_change_set(self._aws, self._arn)
+            if not self._empty:
+                self._clear_left_overs()
         self._arn = ""
 
     def _take(self, created: dict[str, Any]) -> None:
@@ -111,38 +115,28 @@ class Proposal:
         try:
             return cloudformation.create_change_set(self._aws, **request)
         except AwsError as error:
-            if _is_busy(error.aws_message):
+            # AlreadyExists is the stack: somebody created it just now.
+            if _is_busy(error.aws_message) or error.code == "AlreadyExistsException":
                 raise Superseded(error.aws_message) from error
-            if error.code != "AlreadyExistsException":
-                raise
-            if "hange" not in error.aws_message:  # the stack, not the change set: somebody created it just now
-                raise Superseded(error.aws_message) from error
-        self._clear_left_overs()
-        # Another run may be at work with the usual name this moment: then ours gets a name of its own.
-        token = uuid.uuid4().hex
-        return cloudformation.create_change_set(
-            self._aws, **{**request, "ChangeSetName": f"{NAME}-{token[:12]}", "ClientToken": f"slipway-{token}"})
+            raise
 
     def _clear_left_overs(self) -> None:
-        """Delete change sets of ours that nobody can be waiting for any more: failed, outdated or old ones."""
+        """Delete change sets of ours that nobody can be waiting for any more."""
         now = datetime.now(UTC)
         for found in cloudformation.list_change_sets(self._aws, self._o.name):
-            name = found["ChangeSetName"]
-            if name != NAME and not name.startswith(f"{NAME}-"):
-                continue
-            idle = found.get("ExecutionStatus") not in ("EXECUTE_IN_PROGRESS",)
-            if idle and (found.get("Status") == "FAILED" or found.get("ExecutionStatus") == "OBSOLETE"
-                         or now - found["CreationTime"] > _ABANDONED_AFTER):
+            if (found["ChangeSetName"].startswith(PREFIX) and found.get("ExecutionStatus") != "EXECUTE_IN_PROGRESS"
+                    and now - found["CreationTime"] > _ABANDONED_AFTER):
                 cloudformation.delete_change_set(self._aws, found["ChangeSetId"])
 
     def _request(self, template: Template, parameters: list[dict[str, Any]], tags: dict[str, str],
                  rollback: dict[str, Any] | None) -> dict[str, Any]:
         o, existing = self._o, self._existing
+        token = f"{PREFIX}{uuid.uuid4().hex}"
         request: dict[str, Any] = {
             "StackName": existing["StackId"] if existing else o.name,
-            "ChangeSetName": NAME,
+            "ChangeSetName": token,
             "ChangeSetType": "UPDATE" if existing else "CREATE",
-            "ClientToken": f"slipway-{uuid.uuid4().hex}",
+            "ClientToken": token,
             "Description": "made by slipway",
             "Parameters": parameters,
             "Capabilities": o.capabilities or list((existing or {}).get("Capabilities", [])),

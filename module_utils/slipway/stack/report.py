@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from ..aws.session import Aws
@@ -62,17 +63,19 @@ def resources(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def failure(aws: Aws, name: str, what: str, stack: dict[str, Any], seen: list[dict[str, Any]], phases: Phases,
-            **more: Any) -> SlipwayError:
-    """The error of an operation that failed, led by its root cause. what: `create`, `update`, `delete`."""
+            explanations: dict[str, Any] | None = None, **more: Any) -> SlipwayError:
+    """The error of an operation that failed, led by its root cause.
+
+    what: `creation`, `update`, `deletion`. explanations: what explain() found out, by EventId.
+    """
     status = stack.get("StackStatus", "")
     cause = events.root_cause(seen)
     text = str(cause) if cause else (stack.get("StackStatusReason") or "AWS gives no reason")
     evidence: list[str] = []
-    if cause and cause.type == _SERVICE_TYPE and cause.event:
-        diagnosis = _diagnosis(aws, cause.event)
-        if diagnosis:
-            text = f"{cause.logical} ({cause.type}): {diagnosis.cause.rstrip('.')}"
-            evidence = [f"CloudFormation: {cause.reason}", *diagnosis.evidence]
+    why = (explanations or {}).get((cause.event or {}).get("EventId", "")) if cause else None
+    if cause and why:
+        text = f"{cause.logical} ({cause.type}): {why.cause.rstrip('.')}"
+        evidence = [f"CloudFormation: {cause.reason}", *why.evidence]
     return SlipwayError(
         f"{text}. The {what} of stack {name} ended in {status}.", remedy(status), evidence=evidence,
         **result(aws, stack, phases, root_cause=text, events=[events.report(e) for e in seen],
@@ -92,15 +95,18 @@ def remedy(status: str) -> str:
     }.get(status, "")
 
 
-def _diagnosis(aws: Aws, event: dict[str, Any]) -> Any:
-    """Why the tasks of an ECS service stopped; None where the service was not made."""
+def explain(aws: Aws, event: dict[str, Any], since: datetime) -> Any:
+    """Why the tasks of an ECS service stopped (a Diagnosis); None for other resources and for one that was not made.
+
+    event: the failure. since: when the operation began.
+    """
     # arn:aws:ecs:REGION:ACCOUNT:service/CLUSTER/NAME
     parts = str(event.get("PhysicalResourceId", "")).split("/")
-    if len(parts) != 3 or ":service" not in parts[0]:
+    if event.get("ResourceType") != _SERVICE_TYPE or len(parts) != 3 or ":service" not in parts[0]:
         return None
     from ..rollout.diagnosis import diagnose
 
     try:
-        return diagnose(aws, parts[1], parts[2], event["Timestamp"])
+        return diagnose(aws, parts[1], parts[2], since)
     except SlipwayError:
         return None  # CloudFormation's own reason must not be lost to a missing permission

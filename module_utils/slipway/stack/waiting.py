@@ -8,13 +8,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ..aws import cloudformation
-from ..aws.session import Aws
-from ..errors import WaitTimeout
+from ..aws.session import THROTTLES, Aws
+from ..errors import AwsError, WaitTimeout
 from ..polling import Deadline, delays
 from ..progress import Progress
 from . import events
 
 _STACK = "AWS::CloudFormation::Stack"
+#: Refusals that pass by themselves; '' is no answer at all. Each comes after the client's own retries.
+_PASSING = THROTTLES | {"", "InternalFailure", "InternalError", "ServiceUnavailable", "ServiceUnavailableException"}
+_PATIENCE = 10
 
 
 class Pace:
@@ -47,21 +50,31 @@ class Watch:
     """The events of one operation on the stack `stack_id` (an ARN) and on the stacks nested in it.
 
     since: server time before the operation began; older events are of others. token: the operation's
-    ClientRequestToken, which tells events apart within that second. events: all seen, oldest first.
+    ClientRequestToken, which tells events apart within that second. events: all seen, oldest first. explain: asked of
+    each failure as it happens, with `since`, for the rollback that follows takes the evidence away; what it answers is
+    in `explanations`, by EventId.
     """
 
-    def __init__(self, aws: Aws, stack_id: str, progress: Progress, since: datetime, token: str = "") -> None:
+    def __init__(self, aws: Aws, stack_id: str, progress: Progress, since: datetime, token: str = "",
+                 explain: Callable[[dict[str, Any], datetime], Any] | None = None) -> None:
         self._aws = aws
         self._stack_id = stack_id
         self._progress = progress
         self._since = since
-        self._token = token
+        self._tokens = {token} - {""}
         self._seen: set[str] = set()
         self._nested: dict[str, str] = {}
         self._ended: set[str] = set()
+        self._explain = explain
         self.events: list[dict[str, Any]] = []
+        self.explanations: dict[str, Any] = {}
         self._open: dict[str, str] = {}
         self._calls = 0
+        self._refused = 0
+
+    def follow(self, token: str) -> None:
+        """Events of another operation of ours on the stack belong to this one too (a cancellation)."""
+        self._tokens.add(token)
 
     def poll(self) -> list[dict[str, Any]]:
         """Ask for news, show and return them, oldest first."""
@@ -87,13 +100,16 @@ class Watch:
         """
         pace = Pace()
         silent = 0
-        active = True
+        ending = False
         time.sleep(deadline.cap(0.2))
         while True:
-            new = self.poll()
+            new = self._poll_patiently()
             active = bool(new)
             silent = 0 if active else silent + 1
-            if any(events.is_of_stack(e) and not e["Path"] and _is_end(e) for e in new) or silent >= 6:
+            for event in new:
+                if events.is_of_stack(event) and not event["Path"]:
+                    ending = _is_end(event)
+            if ending or silent >= 6:
                 # The stack has the last word; events may also be late or missing.
                 silent = 0
                 stack = cloudformation.describe_stack(self._aws, self._stack_id)
@@ -109,7 +125,20 @@ class Watch:
                                   "Raise wait_timeout, or run this again: it waits for what is in progress.")
             self._progress.heartbeat(f"... {what}: {duration(deadline.elapsed)}, waiting for "
                                      f"{', '.join(self.unfinished()[:3]) or 'CloudFormation'}")
-            time.sleep(deadline.cap(pace.next(active or not self._open, self._calls)))
+            time.sleep(deadline.cap(pace.next(active or ending or not self._open, self._calls)))
+
+    def _poll_patiently(self) -> list[dict[str, Any]]:
+        """A poll that AWS may refuse for a while: what we wait for goes on without us."""
+        try:
+            new = self.poll()
+        except AwsError as error:
+            self._refused += 1
+            if error.code not in _PASSING or self._refused > _PATIENCE:
+                raise
+            self._progress.heartbeat(f"... AWS does not answer for now: {error.message}")
+            return []
+        self._refused = 0
+        return new
 
     def unfinished(self) -> list[str]:
         """Resources that began and have not ended."""
@@ -132,7 +161,7 @@ class Watch:
             return True
         other = event.get("ClientRequestToken", "")
         # `since` is exact to the second only.
-        return bool(self._token and other and other != self._token and not path
+        return bool(self._tokens and other and other not in self._tokens and not path
                     and event["Timestamp"] < self._since + timedelta(seconds=2))
 
     def _note(self, event: dict[str, Any]) -> None:
@@ -140,6 +169,8 @@ class Watch:
         self._progress.say(events.line(event), events.tone(status))
         if events.is_of_stack(event):
             return
+        if self._explain and status.endswith("_FAILED") and (why := self._explain(event, self._since)):
+            self.explanations[event["EventId"]] = why
         arn = event.get("PhysicalResourceId", "")
         name = event["Path"] + event["LogicalResourceId"]
         if event.get("ResourceType") == _STACK and arn.startswith("arn:"):

@@ -52,7 +52,7 @@ def test_refusals_have_remedies(text: str, remedy: str) -> None:
 def test_the_users_docker_configuration_is_kept_beside_our_credentials() -> None:
     own = {"auths": {"hub": {}, "r": {"auth": "old"}}, "credsStore": "pass", "proxies": {},
            "credHelpers": {"r": "ecr-login", "s": "x"}}
-    new = with_credentials(own, "r", "AWS", "secret")
+    new = with_credentials(own, {"r": {"username": "AWS", "password": "secret"}})
     assert new["auths"]["r"] == {"auth": "QVdTOnNlY3JldA=="}
     assert new["credHelpers"] == {"s": "x", "hub": "pass"}
     assert "credsStore" not in new

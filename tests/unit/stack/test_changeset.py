@@ -40,7 +40,6 @@ def test_values_of_the_change_set() -> None:
     assert _properties(change_set) == [
         Change(f"{app}.Image", "repo:1", "repo:2"),
         Change(f"{app}.Environment[DB_PASSWORD].Value", HIDDEN, f"{HIDDEN}, changed"),
-        Change(f"{app}.Environment[MODE].Name", None, "MODE"),
         Change(f"{app}.Environment[MODE].Value", None, "x"),
     ]
 
