@@ -157,39 +157,7 @@ options:
     description: Whether the result lists the stack's resources, at the price of one more call.
     type: bool
     default: false
-  live:
-    description: Whether events appear while the task runs.
-    type: bool
-    default: true
-  progress_file:
-    description: Set by the action plugin of this module.
-    type: path
-  region:
-    description: AWS region; else the environment variable E(AWS_REGION) or the profile's.
-    type: str
-  profile:
-    description: Named AWS profile. Not together with O(access_key).
-    type: str
-  access_key:
-    description: AWS access key id.
-    type: str
-  secret_key:
-    description: AWS secret access key.
-    type: str
-  session_token:
-    description: Session token of temporary credentials.
-    type: str
-  endpoint_url:
-    description: Address to use instead of AWS's; else the environment variable E(AWS_ENDPOINT_URL).
-    type: str
-  aws_ca_bundle:
-    description: CA bundle that AWS's certificates are checked with.
-    type: path
-  validate_certs:
-    description: Whether certificates are checked.
-    type: bool
-    default: true
-requirements: [boto3, PyYAML]
+requirements: [PyYAML]
 attributes:
   check_mode:
     description: Makes, reads and deletes a change set; a stack that did not exist does not exist afterwards.
@@ -204,6 +172,9 @@ notes:
   - An operation of somebody else on the stack is waited for, then the plan is made anew.
   - Interrupted on a remote host the module hears nothing of it and works to its end.
 author: slipway
+extends_documentation_fragment:
+  - slipway_aws
+  - slipway_live
 """
 
 EXAMPLES = r"""

@@ -27,39 +27,6 @@ options:
     description: Seconds after which looking for drift ends with an error; 0 is no limit.
     type: int
     default: 600
-  live:
-    description: Whether progress appears while the task runs, where an action plugin shows it.
-    type: bool
-    default: true
-  progress_file:
-    description: Set by an action plugin.
-    type: path
-  region:
-    description: AWS region; else the environment variable E(AWS_REGION) or the profile's.
-    type: str
-  profile:
-    description: Named AWS profile. Not together with O(access_key).
-    type: str
-  access_key:
-    description: AWS access key id.
-    type: str
-  secret_key:
-    description: AWS secret access key.
-    type: str
-  session_token:
-    description: Session token of temporary credentials.
-    type: str
-  endpoint_url:
-    description: Address to use instead of AWS's; else the environment variable E(AWS_ENDPOINT_URL).
-    type: str
-  aws_ca_bundle:
-    description: CA bundle that AWS's certificates are checked with.
-    type: path
-  validate_certs:
-    description: Whether certificates are checked.
-    type: bool
-    default: true
-requirements: [boto3]
 attributes:
   check_mode:
     description: Changes nothing in any mode.
@@ -68,6 +35,9 @@ attributes:
     description: Changes nothing.
     support: none
 author: slipway
+extends_documentation_fragment:
+  - slipway_aws
+  - slipway_live
 """
 
 EXAMPLES = r"""

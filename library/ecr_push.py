@@ -1,5 +1,5 @@
 #!/usr/bin/python
-# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# GPL-3.0-or-later (see LICENSE)
 """ecr_push: build once, push what is new, return the digest."""
 
 from __future__ import annotations
@@ -127,40 +127,7 @@ options:
     description: Seconds to wait for the scan.
     type: int
     default: 300
-  live:
-    description: Whether to show progress while the task runs.
-    type: bool
-    default: true
-  progress_file:
-    description: Set by the action plugin; not for users.
-    type: path
-  region:
-    description: AWS region. E(AWS_REGION) when omitted.
-    type: str
-  profile:
-    description: Profile of the AWS configuration. Excludes O(access_key).
-    type: str
-  access_key:
-    description: AWS access key id.
-    type: str
-  secret_key:
-    description: AWS secret access key.
-    type: str
-  session_token:
-    description: AWS session token.
-    type: str
-  endpoint_url:
-    description: Another address of the AWS API. E(AWS_ENDPOINT_URL) when omitted.
-    type: str
-  aws_ca_bundle:
-    description: File with the certificates to trust.
-    type: path
-  validate_certs:
-    description: Whether to verify TLS certificates of the AWS API.
-    type: bool
-    default: true
 requirements:
-  - boto3
   - docker (the Python package)
   - a container engine
 attributes:
@@ -172,6 +139,9 @@ attributes:
     description: Shows settings of the repository, the image and its tags.
 author:
   - the slipway maintainers
+extends_documentation_fragment:
+  - slipway_aws
+  - slipway_live
 """
 
 EXAMPLES = r"""

@@ -45,32 +45,9 @@ options:
     description: Parameters of the template that the user sets.
     type: dict
     default: {}
-  region:
-    description: AWS region; E(AWS_REGION) otherwise.
-    type: str
-  profile:
-    description: Profile of the AWS configuration; E(AWS_PROFILE) otherwise. Excludes O(access_key).
-    type: str
-  access_key:
-    description: Access key id. Prefer a profile or an instance role.
-    type: str
-  secret_key:
-    description: Secret access key.
-    type: str
-  session_token:
-    description: Session token of temporary credentials.
-    type: str
-  endpoint_url:
-    description: Address of the API instead of AWS's own; E(AWS_ENDPOINT_URL) otherwise.
-    type: str
-  aws_ca_bundle:
-    description: File of certificates that are trusted.
-    type: path
-  validate_certs:
-    description: Whether certificates are checked.
-    type: bool
-    default: true
 author: The slipway developers
+extends_documentation_fragment:
+  - slipway_aws
 """
 
 EXAMPLES = r"""

@@ -57,38 +57,6 @@ options:
     description: Seconds within which O(url) has to answer as expected, counted from the completed rollout.
     type: float
     default: 60
-  live:
-    description: Show what happens while the module waits; only where it runs on the controller.
-    type: bool
-    default: true
-  progress_file:
-    description: Where the lines for O(live) are written. Set by the action plugin, not by you.
-    type: path
-  region:
-    description: AWS region; E(AWS_REGION) or the profile's where it is not given.
-    type: str
-  profile:
-    description: Name of a profile of the AWS configuration. Not with O(access_key).
-    type: str
-  access_key:
-    description: AWS access key; better left to the environment, the profile or the instance role.
-    type: str
-  secret_key:
-    description: AWS secret key that belongs to O(access_key).
-    type: str
-  session_token:
-    description: AWS session token that belongs to O(access_key).
-    type: str
-  endpoint_url:
-    description: Endpoint to use instead of AWS's own; E(AWS_ENDPOINT_URL) does the same for all services.
-    type: str
-  aws_ca_bundle:
-    description: File of certificates to trust instead of the system's.
-    type: path
-  validate_certs:
-    description: Whether to check the certificates of AWS and of O(url).
-    type: bool
-    default: true
 attributes:
   check_mode:
     description: Reads the present state where there is one, waits for nothing and fails no rollout.
@@ -96,10 +64,11 @@ attributes:
   diff_mode:
     description: There is no difference to show.
     support: none
-requirements:
-  - boto3
 author:
   - slipway contributors (@slipway)
+extends_documentation_fragment:
+  - slipway_aws
+  - slipway_live
 """
 
 EXAMPLES = r"""

@@ -94,4 +94,5 @@ def test_only_builtin_modules_and_our_own() -> None:
                  ROOT / "embedded" / "engine.yml"]:
         for dotted in re.findall(r"^\s*(?:- )?([a-z_]+\.[a-z_]+\.[a-z_]+):", file.read_text(), re.M):
             assert dotted.startswith("ansible.builtin."), f"{names(file)}: {dotted}"
-    assert own >= {"cfn_stack", "cfn_stack_info", "ecr_push", "ecs_rollout", "ecs_preflight"}
+    assert own >= {"cfn_stack", "cfn_stack_info", "ecr_push", "ecs_rollout", "ecs_preflight",
+                   "ecs_task_definitions"}

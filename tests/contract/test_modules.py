@@ -21,8 +21,18 @@ def names(file: Path) -> str:
     return file.stem
 
 
+def documentation(file: Path) -> Any:
+    """The module's own documentation with that of its fragments."""
+    own = text_of(file, "DOCUMENTATION")
+    for fragment in own.get("extends_documentation_fragment", []):
+        shared = text_of(ROOT / "doc_fragments" / f"{fragment}.py", "DOCUMENTATION")["options"]
+        assert not set(own["options"]) & set(shared)
+        own["options"] |= shared
+    return own
+
+
 def text_of(file: Path, name: str) -> Any:
-    for node in ast.parse(file.read_text()).body:
+    for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == name:
             return yaml.safe_load(ast.literal_eval(node.value))
     raise AssertionError(f"{file.name} has no {name}")
@@ -65,7 +75,7 @@ def test_documentation_equals_the_argument_spec(file: Path) -> None:
         "assert not {'boto3', 'botocore', 'docker'} & set(sys.modules), 'imported before it is needed'\n")
     spec = json.loads(subprocess.run([sys.executable, "-c", code, str(file)], cwd=ROOT, capture_output=True, text=True,
                                      check=True).stdout)
-    documented = text_of(file, "DOCUMENTATION")["options"]
+    documented = documentation(file)["options"]
     assert sorted(documented) == sorted(spec)
     for name, option in spec.items():
         said = documented[name]
