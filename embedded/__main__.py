@@ -29,11 +29,15 @@ def down() -> None:
     """Stop and remove everything that up, and the playbooks against the embedded AWS, made on this machine."""
     from . import images
 
+    process.check_ours()
     process.stop(say)
     if engine.answers():
         client = engine.client()
+        network.remove_containers(client)
         network.remove_network(client)
-        removed = images.remove_images(client, f"localhost:{settings.PORT}/") + images.remove_base_images(client)
+        removed = images.remove_images(client, f"localhost:{settings.PORT}/")
+        if not network.others(client):
+            removed += images.remove_base_images(client)
         say(f"Removed {removed} images, the network {settings.NETWORK} and the state.")
         engine.stop_started_engine(settings.STATE, say)
     shutil.rmtree(settings.STATE, ignore_errors=True)

@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from enum import Enum
 from pathlib import Path
@@ -30,6 +31,32 @@ MARKER = "engine-started.json"
 
 class EngineMissing(EmbeddedError):
     """There is no engine to use; the text says what to install, start or join."""
+
+
+class Progress:
+    """Says every few seconds what is being done and for how long, until it is done."""
+
+    def __init__(self, subject: str, say: Say, every: float = 5) -> None:
+        self.stage = "starting"
+        self._subject, self._say, self._every = subject, say, every
+        self._started = time.monotonic()
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def say(self, text: str) -> None:
+        self._say(f"{self._subject}: {text} ({time.monotonic() - self._started:.0f} s)")
+
+    def _run(self) -> None:
+        while not self._done.wait(self._every):
+            self.say(self.stage)
+
+    def __enter__(self) -> Progress:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
 
 
 class Answer(Enum):
@@ -119,7 +146,7 @@ def refusal(answer: Answer, where: str, user: str, installed: bool, manager: str
         return (f"No Docker engine answers at DOCKER_HOST={where}: start it, "
                 "or unset DOCKER_HOST to use this machine's own.")
     if installed:
-        return ("The Docker engine is installed and does not run: start it with `sudo systemctl start docker`, "
+        return ("The Docker engine is installed and does not run: start it with `sudo service docker start`, "
                 "or run this as root.")
     package = "docker" if manager == "dnf" else "docker.io"
     return (f"There is no Docker engine on this machine: run this as root, which installs one, or "
@@ -132,21 +159,21 @@ def _apply_role(log_file: Path, say: Say) -> None:
         raise EngineMissing(f"{command} is missing: run `make aws`, which makes the virtual environment.")
     environment = {
         **os.environ, "PATH": _path(), "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1", "ANSIBLE_CALLBACKS_ENABLED": "",
+        "ANSIBLE_FORCE_COLOR": "0", "ANSIBLE_NOCOLOR": "1",
         # Otherwise a task is named only when it is over.
         "ANSIBLE_DISPLAY_OK_HOSTS": "1", "ANSIBLE_DISPLAY_SKIPPED_HOSTS": "1",
     }
     tail: list[str] = []
     with log_file.open("w") as log, subprocess.Popen(
             [command, "-i", "localhost,", ROOT / "embedded" / "engine.yml"], cwd=ROOT, env=environment, text=True,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as play:
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as play, \
+            Progress("Docker engine", say) as progress:
         assert play.stdout is not None
         for line in play.stdout:
             log.write(line)
             tail = [*tail[-29:], line.rstrip()]
-            task = re.match(r"TASK \[docker : (Install the packages with|Start the engine in|Wait until)(.*)\]", line)
-            if task:
-                say(f"  {task[1]}{task[2]}")
+            if task := re.match(r"TASK \[(?:docker : )?(.*)\]", line):
+                progress.stage = task[1]
     if play.returncode != 0 or not answers():
         shown = "\n".join(line for line in tail if line and not line.startswith("PLAY"))
         raise EngineMissing(f"Installing or starting the Docker engine failed. The end of {log_file}:\n{shown}")

@@ -54,7 +54,7 @@ from ministack.core.responses import (  # noqa: E402
 from ministack.services import alb, ecr, ecs, ssm  # noqa: E402
 from ministack.services import cloudformation as cfn  # noqa: E402
 from ministack.services import ec2 as ec2_service  # noqa: E402
-from ministack.services.cloudformation import changesets, handlers, provisioners, stacks  # noqa: E402
+from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks  # noqa: E402
 
 app = ministack.app
 log = logging.getLogger("slipway")
@@ -339,6 +339,7 @@ def _load_balancer_app(account: str, region: str, lb: Json, port: int) -> Any:
 _make_deployment = ecs._make_deployment
 _stop_now = ecs._stop_task
 _record_healthy = ecs._record_service_task_healthy
+_record_failure = ecs._record_service_task_failure
 _run_kwargs = ecs._build_run_kwargs
 
 
@@ -419,6 +420,8 @@ def _healthy_behind_load_balancer(svc_key: str, task: Json) -> None:
         if all(targets.state(t) == "healthy" for t in _service_targets(svc, task)):
             break
         time.sleep(0.1)
+    if svc and task.get("lastStatus") == "RUNNING":
+        svc.pop("_restarts", None)
     _record_healthy(svc_key, task)
 
 
@@ -492,6 +495,17 @@ def _complete_deployment(cluster_name: str, svc_key: str, expected_deployment_id
     spawn_background(finish, thread_name="ecs-finish")
 
 
+def _failed_with_patience(task: Json, digest_resolution_failed: bool = False) -> None:
+    """As MiniStack's, but a service whose tasks keep failing outside a deployment is restarted less and less often, as
+    ECS does."""
+    owner = _service_of(task)
+    primary = ecs._primary_deployment(owner[1]) if owner else None
+    if owner and primary and primary.get("rolloutState") == "COMPLETED":
+        owner[1]["_restarts"] = owner[1].get("_restarts", 0) + 1
+        time.sleep(min(60.0, 0.5 * 2 ** owner[1]["_restarts"]))
+    _record_failure(task, digest_resolution_failed)
+
+
 def _service_deployments(data: Json) -> Any:
     """ListServiceDeployments from the service's deployments; MiniStack's is an empty stub."""
     ref = ecs._resolve_service_ref(data.get("service", ""))
@@ -508,11 +522,25 @@ def _service_deployments(data: Json) -> Any:
     } for d in svc["deployments"]]}))
 
 
+async def forget_stopped_tasks(stop: asyncio.Event) -> None:
+    """ECS remembers a stopped task for about an hour."""
+    await asyncio.to_thread(_loaded.wait)
+    while not stop.is_set():
+        for (account, region, arn), task in list(ecs._tasks.all_items()):
+            stopped = ecs._ts_to_epoch(task.get("stoppedAt"))
+            if task.get("lastStatus") == "STOPPED" and stopped and time.time() - float(stopped) > 3600:
+                ecs._tasks.pop_scoped(account, region, arn)
+        with contextlib.suppress(asyncio.TimeoutError):
+            await asyncio.wait_for(stop.wait(), 60)
+
+
 ecs._make_deployment = _deployment_in_progress
 ecs._build_run_kwargs = _run_kwargs_here
 ecs._stop_task = ecs._ACTION_MAP["StopTask"] = _drain_then_stop
 ecs._record_service_task_healthy = _healthy_behind_load_balancer
+ecs._record_service_task_failure = _failed_with_patience
 ecs._complete_service_deployment = _complete_deployment
+ecs._ACTION_MAP["ListServiceDeployments"] = _service_deployments
 
 
 # --- ECR ------------------------------------------------------------------------------------------------------------
@@ -725,7 +753,8 @@ def _await_steady(arn: str, stack_name: str) -> None:
                              "superseded by another one'.\" (HandlerErrorCode: GeneralServiceException)")
         if deployment.get("rolloutState") == "COMPLETED" and svc.get("runningCount") == svc.get("desiredCount"):
             return
-        if (cfn._stacks.get(stack_name) or {}).get("_cancel_requested"):
+        # Taken, so that the rollback that follows is not cancelled too.
+        if (cfn._stacks.get(stack_name) or {}).pop("_cancel_requested", False):
             raise ValueError("Resource update cancelled")
         time.sleep(0.1)
 
@@ -734,6 +763,63 @@ _worker_thread = stacks._runs_on_worker_thread
 _sends_back = stacks._sends_back_failed_update
 stacks._runs_on_worker_thread = lambda rtype: rtype == "AWS::ECS::Service" or _worker_thread(rtype)
 stacks._sends_back_failed_update = lambda rtype: rtype == "AWS::ECS::Service" or _sends_back(rtype)
+
+
+# --- CloudFormation: events only of what an update touches ----------------------------------------------------------
+
+_add_event = stacks._add_event
+_update_resource = stacks._update_resource
+_provision_resource = stacks._provision_resource
+#: By stack and resource: the start of an update that has not been told yet, and what its end is to be called.
+_untold: dict[tuple[str, str], tuple[Any, ...]] = {}
+_ends: dict[tuple[str, str], str] = {}
+
+
+def _event_as_aws(stack_id: str, stack_name: str, logical_id: str, resource_type: str, status: str, reason: str = "",
+                  physical_id: str = "", detailed_status: str = "") -> None:
+    """MiniStack tells of every resource of a stack, and calls what an update adds updated; AWS does neither."""
+    key = (stack_name, logical_id)
+    if resource_type != "AWS::CloudFormation::Stack":
+        if status == "UPDATE_IN_PROGRESS" and not reason:
+            _untold[key] = (stack_id, stack_name, logical_id, resource_type, status, reason, physical_id)
+            return
+        if status == "UPDATE_COMPLETE" and (end := _ends.pop(key, status)) != status:
+            status = end
+        if status.endswith("_FAILED"):
+            _tell_start(stack_name, logical_id)
+        if status == "unchanged":
+            return
+    if not physical_id:
+        record = (cfn._stacks.get(stack_name) or {}).get("_resources", {}).get(logical_id, {})
+        physical_id = record.get("PhysicalResourceId", "")
+    _add_event(stack_id, stack_name, logical_id, resource_type, status, reason, physical_id, detailed_status)
+
+
+def _tell_start(stack_name: str, logical_id: str, status: str = "UPDATE_IN_PROGRESS") -> None:
+    if event := _untold.pop((stack_name, logical_id), None):
+        _add_event(*event[:4], status, *event[5:])
+
+
+def _update_and_tell(resource_type: str, physical_id: str, old: Json, new: Json, stack_name: str, logical_id: str,
+                     *args: Any) -> Any:
+    if old == new:
+        _untold.pop((stack_name, logical_id), None)
+        _ends[stack_name, logical_id] = "unchanged"
+    else:
+        _tell_start(stack_name, logical_id)
+    return _update_resource(resource_type, physical_id, old, new, stack_name, logical_id, *args)
+
+
+def _provision_and_tell(resource_type: str, logical_id: str, props: Json, stack_name: str) -> Any:
+    if (stack_name, logical_id) in _untold:
+        _tell_start(stack_name, logical_id, "CREATE_IN_PROGRESS")
+        _ends[stack_name, logical_id] = "CREATE_COMPLETE"
+    return _provision_resource(resource_type, logical_id, props, stack_name)
+
+
+stacks._add_event = _event_as_aws
+stacks._update_resource = _update_and_tell
+stacks._provision_resource = _provision_and_tell
 
 
 # --- CloudFormation: an operation cut off by a kill -----------------------------------------------------------------
@@ -813,6 +899,22 @@ async def finish_interrupted(stop: asyncio.Event) -> None:
             }, "The embedded AWS was stopped during the operation.")
         stack.pop("_running", None)
         _dirty.set()
+
+
+# --- CloudFormation: a change set leaves out what its conditions leave out ------------------------------------------
+
+_resolve_for_diff = changesets._resolve_props_for_diff
+
+
+def _resolve_without_the_absent(template: Json, parameters: Json, *args: Any) -> Json:
+    resolved: Json = _resolve_for_diff(template, parameters, *args)
+    conditions = engine._evaluate_conditions(template, parameters) if template else {}
+    resolved["Resources"] = {key: resource for key, resource in resolved.get("Resources", {}).items()
+                             if conditions.get((template["Resources"].get(key) or {}).get("Condition"), True)}
+    return resolved
+
+
+changesets._resolve_props_for_diff = _resolve_without_the_absent
 
 
 # --- CloudFormation: resource types that are missing ----------------------------------------------------------------
@@ -975,4 +1077,4 @@ def _only_reads(scope: Json) -> bool:
 
 #: Coroutines that run beside the server until its stop event.
 BACKGROUND: Iterable[Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = (
-    save_state, serve_listeners, finish_interrupted)
+    save_state, serve_listeners, finish_interrupted, forget_stopped_tasks)

@@ -29,12 +29,12 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from .engine import Progress
 from .process import EmbeddedError, Say
 
 PREFIX = "slipway-embedded/"
 RECIPES = Path(__file__).resolve().parent / "images"
 PROBE_SECONDS = 3
-SAY_EVERY_SECONDS = 5
 DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 
@@ -169,8 +169,8 @@ def acquire_settings(dump: str) -> tuple[list[str], dict[str, str]]:
 def bootstrap_command(recipe: Recipe, lines: list[str], options: list[str], as_root: bool) -> list[str]:
     """The command that writes the packages' tree as a tar to its output.
 
-    As root in namespaces of its own: mmdebstrap mounts /dev, /sys and /proc in the tree, and one that is killed would leave
-    them behind on this machine. Like this the kernel ends its processes and its mounts with it.
+    As root in namespaces of its own: mmdebstrap mounts /dev, /sys and /proc in the tree, and one that is killed would
+    leave them behind on this machine. Like this the kernel ends its processes and its mounts with it.
     """
     return [
         *(ISOLATION if as_root else ()),
@@ -189,7 +189,7 @@ def stage_of(line: str) -> str | None:
 
 def is_disk_full(text: str) -> bool:
     lowered = text.lower()
-    return "no space left on device" in lowered or "enospc" in lowered or "not enough free space" in lowered
+    return "no space left on device" in lowered or "enospc" in lowered or "enough free space" in lowered
 
 
 # -- what the rest of embedded/ calls --------------------------------------------------------------------------------
@@ -225,7 +225,8 @@ def remove_images(engine: Any, prefix: str) -> int:
 
 def _make(engine: Any, recipe: Recipe, state_dir: Path, say: Say, lock: int) -> None:
     started = time.monotonic()
-    with _Progress(recipe.name, say) as progress:
+    say(f"Base image {recipe.name} is missing: making it, once.")
+    with Progress(f"Base image {recipe.name}", say) as progress:
         how = "pulled" if _pull(engine, recipe, progress) else "made of packages"
         if how != "pulled":
             if not _has(engine, recipe.tree):
@@ -235,7 +236,7 @@ def _make(engine: Any, recipe: Recipe, state_dir: Path, say: Say, lock: int) -> 
     say(f"Base image {recipe.name}: {how}, {size:.0f} MB, {time.monotonic() - started:.0f} s. It is kept.")
 
 
-def _pull(engine: Any, recipe: Recipe, progress: _Progress) -> bool:
+def _pull(engine: Any, recipe: Recipe, progress: Progress) -> bool:
     """Take the official image where its registry answers. What goes wrong here is no error: packages remain."""
     import docker
 
@@ -278,7 +279,7 @@ def registry_answers(engine: Any) -> bool:
     return False
 
 
-def _bootstrap(engine: Any, recipe: Recipe, state_dir: Path, progress: _Progress, lock: int) -> None:
+def _bootstrap(engine: Any, recipe: Recipe, state_dir: Path, progress: Progress, lock: int) -> None:
     """Stream the packages' tree from mmdebstrap into the engine."""
     import docker
 
@@ -338,7 +339,7 @@ def _whole(first: bytes, process: subprocess.Popen[bytes]) -> Iterator[bytes]:
         raise _BootstrapFailed
 
 
-def _build(engine: Any, recipe: Recipe, progress: _Progress) -> None:
+def _build(engine: Any, recipe: Recipe, progress: Progress) -> None:
     import docker
 
     progress.stage = "setting up"
@@ -357,7 +358,7 @@ def _build(engine: Any, recipe: Recipe, progress: _Progress) -> None:
                             f"{text}") from error
 
 
-def _ensure_mmdebstrap(progress: _Progress) -> None:
+def _ensure_mmdebstrap(progress: Progress) -> None:
     if shutil.which("mmdebstrap"):
         return
     if not shutil.which("apt-get"):
@@ -383,33 +384,6 @@ def _apt(command: list[str]) -> None:
 
 
 # -- helpers ---------------------------------------------------------------------------------------------------------
-
-class _Progress:
-    """Says every few seconds what is being done, until it is done."""
-
-    def __init__(self, name: str, say: Say) -> None:
-        self.stage = "looking for a registry"
-        self._name, self._say = name, say
-        self._started = time.monotonic()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def say(self, text: str) -> None:
-        self._say(f"Base image {self._name}: {text} ({time.monotonic() - self._started:.0f} s)")
-
-    def _run(self) -> None:
-        while not self._done.wait(SAY_EVERY_SECONDS):
-            self.say(self.stage)
-
-    def __enter__(self) -> _Progress:
-        self._say(f"Base image {self._name} is missing: making it, once.")
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._done.set()
-        self._thread.join()
-
 
 @contextlib.contextmanager
 def _alone(path: Path, say: Say) -> Iterator[int]:
@@ -443,7 +417,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         process.wait()
 
 
-def _listen(stream: IO[bytes], chatter: list[str], progress: _Progress) -> None:
+def _listen(stream: IO[bytes], chatter: list[str], progress: Progress) -> None:
     for raw in stream:
         line = raw.decode(errors="replace").rstrip()
         chatter.append(line)
@@ -491,8 +465,8 @@ def _check_space(work: Path, root: Path, needed: int) -> None:
 
 
 def _disk_full(*paths: Path) -> EmbeddedError:
-    free = ", ".join(f"{_free(path)} MB free under {path}" for path in paths)
-    return EmbeddedError(f"The disk is full ({free}): free some space, then run this again.")
+    free = ", ".join(f"{_free(path)} MB under {path}" for path in paths)
+    return EmbeddedError(f"The disk ran full (now free: {free}): make room, then run this again.")
 
 
 def _has(engine: Any, reference: str) -> bool:

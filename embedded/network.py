@@ -16,6 +16,18 @@ def ensure_network(engine: Any) -> str:
     return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
 
 
+def others(engine: Any) -> list[str]:
+    """Networks of further embedded AWS on this engine, which need the base images too."""
+    return [n.name for n in engine.networks.list(filters={"label": "slipway=embedded"}) if n.name != settings.NETWORK]
+
+
+def remove_containers(engine: Any) -> None:
+    """What a killed AWS could not take with it."""
+    label = f"ministack.instance={settings.OWNER}:{settings.PORT}"
+    for container in engine.containers.list(all=True, ignore_removed=True, filters={"label": label}):
+        container.remove(force=True, v=True)
+
+
 def remove_network(engine: Any) -> None:
     for network in engine.networks.list(names=[settings.NETWORK]):
         if network.name == settings.NETWORK:

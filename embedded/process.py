@@ -56,6 +56,14 @@ def start(gateway: str, say: Say) -> None:
     _wait_until_settled(say)
 
 
+def check_ours() -> None:
+    """Raise EmbeddedError where the embedded AWS on this port is somebody else's, whose things we must not take."""
+    running = health()
+    if running and running["pid"] != _pid():
+        raise EmbeddedError(f"The embedded AWS on port {settings.PORT} (process {running['pid']}) is not the one of "
+                            f"{settings.STATE}. Run this where it was started, or set SLIPWAY_AWS_STATE.")
+
+
 def stop(say: Say) -> None:
     """End the process, and wait until it has saved its state and removed its containers."""
     pid = _pid()

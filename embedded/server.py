@@ -28,6 +28,8 @@ def configure() -> None:
         "SFTP_ENABLED": "0",
         "ECS_RESTORE_RECONCILE_DELAY_SECONDS": "0.1",
         "LOG_LEVEL": os.environ.get("LOG_LEVEL", "WARNING"),
+        # By this and the port it tells its containers from those of another one.
+        "MINISTACK_HOSTNAME": settings.OWNER,
         # MiniStack looks for itself as a container of this name; it is none.
         "HOSTNAME": "",
     })

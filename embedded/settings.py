@@ -15,6 +15,8 @@ REGION = "us-east-1"
 PORT = int(os.environ.get("SLIPWAY_AWS_PORT", "4566"))
 STATE = Path(os.environ.get("SLIPWAY_AWS_STATE", ROOT / ".embedded"))
 NETWORK = "slipway-aws" if PORT == 4566 else f"slipway-aws-{PORT}"
+#: What MiniStack writes on its containers, with the port behind it, in the label ministack.instance.
+OWNER = "slipway"
 ENDPOINT = f"http://localhost:{PORT}"
 
 PID_FILE = STATE / "aws.pid"
