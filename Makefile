@@ -17,7 +17,7 @@ aws: .venv/.runtime ## the embedded AWS alone, with the lines that point a shell
 	@.venv/bin/python -m embedded env
 
 test: lint ## linters, then unit, contract, integration and end-to-end tests
-	@.venv/bin/python -m pytest tests/unit tests/contract tests/integration tests/e2e
+	@.venv/bin/python -m pytest tests/unit tests/contract tests/fault tests/integration tests/e2e
 
 unit: .venv/.dev ## the tests that need neither engine nor AWS
 	@.venv/bin/python -m pytest tests/unit tests/contract

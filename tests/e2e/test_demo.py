@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from tests.polling_client import PollingClient
+from tests.processes import alive
 
 ROOT = Path(__file__).resolve().parents[2]
 PORT = 4586
@@ -40,10 +41,12 @@ class Demo:
         return subprocess.run([".venv/bin/ansible-playbook", "-i", "inventories/embedded", *arguments], cwd=ROOT,
                               env=self.env, text=True, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
-    def edit(self, file: str, old: str, new: str) -> None:
-        text = (self.app / file).read_text()
-        assert old in text
-        (self.app / file).write_text(text.replace(old, new))
+    def paint(self, colour: str) -> None:
+        """Give the page another background: the one line that the sample application is made to have changed."""
+        page = self.app / "index.php"
+        text, count = re.subn(r"(?m)^\$color = '\w+';$", f"$color = '{colour}';", page.read_text())
+        assert count == 1
+        page.write_text(text)
 
 
 def url_of(output: str) -> str:
@@ -126,18 +129,18 @@ def test_the_second_run_changes_nothing_and_says_so(demo: Demo, first: subproces
 
 def test_check_mode_says_what_an_edit_would_change_and_changes_nothing(demo: Demo, url: str) -> None:
     before = page(url)
-    demo.edit("index.php", "'lightblue'", "'khaki'")
+    demo.paint("khaki")
     check = demo.play("site.yml", "--check", "--diff")
-    demo.edit("index.php", "'khaki'", "'lightblue'")
+    demo.paint("lightblue")
     assert check.returncode == 0, check.stdout
     assert changed(check.stdout) == 2
-    assert "ImageTag" in check.stdout
+    assert "+TaskDefinition.ContainerDefinitions[slipway-demo].Image: " in check.stdout
     assert re.sub(r"Time.*", "", page(url), flags=re.S) == re.sub(r"Time.*", "", before, flags=re.S)
     assert changed(demo.make("demo").stdout) == 0
 
 
 def test_an_edit_is_released_without_a_failed_request(demo: Demo, url: str) -> None:
-    demo.edit("index.php", "'lightblue'", "'pink'")
+    demo.paint("pink")
     with PollingClient(url) as client:
         run = demo.make("demo")
     assert run.returncode == 0, run.stdout
@@ -149,7 +152,7 @@ def test_an_edit_is_released_without_a_failed_request(demo: Demo, url: str) -> N
 
 
 def test_a_release_alone_changes_the_image_tag_only(demo: Demo, url: str) -> None:
-    demo.edit("index.php", "'pink'", "'plum'")
+    demo.paint("plum")
     run = demo.play("playbooks/release.yml")
     assert run.returncode == 0, run.stdout
     assert changed(run.stdout) == 2
@@ -234,11 +237,12 @@ def test_nothing_secret_is_shown_even_at_vvv(demo: Demo, url: str) -> None:
     assert changed(demo.make("demo").stdout) <= 1
 
 
-@pytest.mark.parametrize("after", [2, 5, 9])
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
-def test_interrupted_anywhere_it_goes_on_when_run_again(demo: Demo, url: str, how: signal.Signals, after: int) -> None:
-    old, new = ("'plum'", "'gold'") if "'plum'" in (demo.app / "index.php").read_text() else ("'gold'", "'plum'")
-    demo.edit("index.php", old, new)
+@pytest.mark.parametrize(("how", "after", "colour"), [
+    (signal.SIGINT, 2, "gold"), (signal.SIGINT, 5, "tan"), (signal.SIGINT, 9, "salmon"),
+    (signal.SIGKILL, 2, "linen"), (signal.SIGKILL, 5, "wheat"), (signal.SIGKILL, 9, "orchid")])
+def test_interrupted_anywhere_it_goes_on_when_run_again(demo: Demo, url: str, how: signal.Signals, after: int,
+                                                        colour: str) -> None:
+    demo.paint(colour)
     run = subprocess.Popen(["make", "demo"], cwd=ROOT, env=demo.env, stdout=subprocess.DEVNULL,
                            stderr=subprocess.DEVNULL, start_new_session=True)
     time.sleep(after)
@@ -248,7 +252,7 @@ def test_interrupted_anywhere_it_goes_on_when_run_again(demo: Demo, url: str, ho
         os.kill(int((demo.state / "aws.pid").read_text()), signal.SIGKILL)
     again = demo.make("demo")
     assert again.returncode == 0, again.stdout
-    assert new.strip("'") in page(url_of(again.stdout))
+    assert f"background: {colour}" in page(url_of(again.stdout))
     assert changed(demo.make("demo").stdout) == 0
 
 
@@ -262,20 +266,24 @@ def test_teardown_asks_first_then_leaves_the_account_empty(demo: Demo, url: str)
     assert changed(demo.play("playbooks/teardown.yml", "-e", "teardown_confirm=yes").stdout) == 0
     stacks = json.loads((demo.state / "services" / "cloudformation.json").read_text())["payload"]["stacks"]["data"]
     assert [s["StackName"] for s in stacks.values() if s["StackStatus"] != "DELETE_COMPLETE"] == []
+    ecs = json.loads((demo.state / "services" / "ecs.json").read_text())["payload"]
+    assert [t for t in ecs["task_defs"]["data"].values() if t["status"] == "ACTIVE"] == []
 
 
 def test_down_leaves_nothing(demo: Demo, url: str) -> None:
     import docker
 
     assert demo.make("demo").returncode == 0
+    engine, mine = docker.from_env(), {"label": f"ministack.instance=slipway:{PORT}"}
+    assert engine.containers.list(filters=mine) != []
     pid = int((demo.state / "aws.pid").read_text())
+    # A killed one cannot tidy up itself.
+    os.kill(pid, signal.SIGKILL)
     down = demo.make("down")
     assert down.returncode == 0, down.stdout
-    assert not Path(f"/proc/{pid}").exists()
+    assert not alive(pid)
     assert not demo.state.exists()
-    engine = docker.from_env()
-    mine = [c.name for c in engine.containers.list(all=True) if f":{PORT}" in c.labels.get("ministack.instance", "")]
-    assert mine == []
+    assert engine.containers.list(all=True, filters=mine) == []
     assert [n.name for n in engine.networks.list() if n.name == f"slipway-aws-{PORT}"] == []
     assert [tag for image in engine.images.list() for tag in image.tags if tag.startswith(f"localhost:{PORT}/")] == []
     assert demo.make("down").returncode == 0

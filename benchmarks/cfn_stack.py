@@ -1,0 +1,300 @@
+"""cfn_stack beside amazon.aws.cloudformation, on the same ansible-core, Python, boto3 and embedded AWS.
+
+Measured: an update with nothing to do, as a task; how soon an update's end is noticed, and at what price in calls;
+peak memory of the module's process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import statistics
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import common
+from benchmarks.common import Play, Report, TaskRun, say, spread
+from benchmarks.proxy import Proxy
+
+OURS, THEIRS = "cfn_stack", "amazon.aws.cloudformation"
+SIDES = (OURS, THEIRS)
+NETWORK = str(common.ROOT / "files" / "cloudformation" / "network.yml")
+
+#: About how long the measured updates take, in seconds.
+DURATIONS = (3, 8, 15, 30, 45, 60)
+ROUNDS = 3
+#: What a play needs from its start to its update (at most, on a quiet machine), and after the update's end. Within
+#: these spans no other play does either, so that no measurement disturbs another.
+STARTING, ENDING = 3.5, 1.5
+
+BEFORE = """
+Resources:
+  Queue: {Type: AWS::SQS::Queue}
+"""
+#: Takes until somebody signals it.
+AFTER = BEFORE + """
+  Wait:
+    Type: AWS::CloudFormation::WaitCondition
+    CreationPolicy: {ResourceSignal: {Count: 1, Timeout: PT5M}}
+"""
+
+
+def task(side: str, stack: str, template: str, parameters: dict[str, str]) -> dict[str, Any]:
+    """The same wish in each module's words."""
+    if side == OURS:
+        return {"name": stack, "template": template, "parameters": parameters}
+    return {"stack_name": stack, "template": template, "template_parameters": parameters}
+
+
+def client(env: dict[str, str]) -> Any:
+    import boto3
+
+    return boto3.client("cloudformation", endpoint_url=env["AWS_ENDPOINT_URL"], region_name=env["AWS_REGION"],
+                        aws_access_key_id=env["AWS_ACCESS_KEY_ID"],
+                        aws_secret_access_key=env["AWS_SECRET_ACCESS_KEY"])
+
+
+def make(cloudformation: Any, stack: str, body: str, parameters: dict[str, str]) -> None:
+    cloudformation.create_stack(StackName=stack, TemplateBody=body, Parameters=[
+        {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()])
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=stack,
+                                                           WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+
+
+# -- nothing to do --------------------------------------------------------------------------------------------------
+
+def unchanged(env: dict[str, str], folder: Path, runs: int, report: Report) -> None:
+    """A B A B, in one play: a first pair to warm up, then `runs` counted ones."""
+    cloudformation = client(env)
+    tasks = []
+    for side in SIDES:
+        make(cloudformation, _stack("same", side), Path(NETWORK).read_text(), {"AppName": "bench"})
+    for _ in range(runs + 1):
+        tasks += [(side, side, task(side, _stack("same", side), NETWORK, {"AppName": "bench"})) for side in SIDES]
+    with Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
+        done = Play(folder, tasks, {**env, "AWS_ENDPOINT_URL": proxy.url}).end()[len(SIDES):]
+        if any(run.result.get("changed") for run in done):
+            raise RuntimeError("an update with nothing to do changed something")
+        of: dict[str, list[TaskRun]] = {side: [run for run in done if run.name == side] for side in SIDES}
+        calls = {side: [proxy.between(run.started, run.ended) for run in of[side]] for side in SIDES}
+    times = {side: [run.seconds for run in of[side]] for side in SIDES}
+    most = {side: max(counted.total() for counted in calls[side]) for side in SIDES}
+    ratio = statistics.median(times[OURS]) / statistics.median(times[THEIRS])
+    report.table(
+        "An update with nothing to do", ["", OURS, THEIRS, "Target", ""],
+        [["Task, seconds: median (least to greatest)", spread(times[OURS]), spread(times[THEIRS]), "", ""],
+         ["Ratio of the medians", f"{ratio:.2f}", "1", "<= 0.6", report.judge("no-op, ratio of times", ratio, 0.6)],
+         ["API calls, most of all runs", str(most[OURS]), str(most[THEIRS]), "<= 3",
+          report.judge("no-op, API calls", most[OURS], 3, digits=0)],
+         ["by operation", *(_operations(calls[side]) for side in SIDES), "", ""]],
+        f"The stack of files/cloudformation/network.yml, {runs} runs each, alternating in one play after a warm-up.")
+
+
+def _operations(counters: Sequence[Counter[str]]) -> str:
+    greatest: Counter[str] = Counter()
+    for counted in counters:
+        greatest |= counted
+    return ", ".join(f"{number} {name}" for name, number in sorted(greatest.items()))
+
+
+# -- an update's end ------------------------------------------------------------------------------------------------
+
+@dataclass(frozen=True)
+class Planned:
+    """An update: when its play starts, in seconds from the first one's start."""
+
+    side: str
+    seconds: int
+    number: int
+    start: float
+
+    @property
+    def end(self) -> float:
+        return self.start + STARTING + self.seconds
+
+
+@dataclass(frozen=True)
+class Noticed:
+    """late: seconds from the update's end to the task's; waited: seconds of the update; calls: made while it ran."""
+
+    side: str
+    seconds: int
+    late: float
+    waited: float
+    calls: int
+
+
+def timetable(rounds: int) -> list[Planned]:
+    """All updates, overlapping, but with no start or end of one within a start or end of another; sides in turn."""
+    taken: list[tuple[float, float]] = []
+    found = []
+    for seconds in sorted(DURATIONS, reverse=True):
+        for number in range(rounds):
+            for side in SIDES if number % 2 == 0 else SIDES[::-1]:
+                start = 0.0
+                while not all(_apart(busy, other) for other in taken for busy in _busy(start, seconds)):
+                    start += 0.5
+                taken += _busy(start, seconds)
+                found.append(Planned(side, seconds, number, start))
+    return sorted(found, key=lambda planned: planned.start)
+
+
+def _busy(start: float, seconds: float) -> list[tuple[float, float]]:
+    end = start + STARTING + seconds
+    return [(start, start + STARTING), (end, end + ENDING)]
+
+
+def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
+    return one[1] <= other[0] or other[1] <= one[0]
+
+
+def ends(env: dict[str, str], folder: Path, rounds: int, report: Report) -> None:
+    template = folder / "after.yml"
+    template.write_text(AFTER)
+    planned = timetable(rounds)
+    cloudformation = client(env)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda p: make(cloudformation, _name(p), BEFORE, {}), planned))
+    say(f"{len(planned)} updates, {max(p.end for p in planned) + 10:.0f} s.")
+    plays: list[Play] = []
+    stop = threading.Event()
+    began = time.monotonic() + 1
+    with ThreadPoolExecutor(len(planned)) as pool:
+        try:
+            noticed = list(pool.map(lambda p: _update(p, env, folder, template, began, plays, stop), planned))
+        finally:
+            # One that failed need not wait for the others.
+            stop.set()
+            for play in plays:
+                play.stop()
+    _tell_ends(noticed, rounds, report)
+
+
+def _update(planned: Planned, env: dict[str, str], folder: Path, template: Path, began: float, plays: list[Play],
+            stop: threading.Event) -> Noticed:
+    """Start the play, let the update last, end it, and see how long the task takes to notice."""
+    stack, cloudformation = _name(planned), client(env)
+    if stop.wait(max(0.0, began + planned.start - time.monotonic())):
+        raise RuntimeError("another update failed")
+    with Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
+        play = Play(folder, [(stack, planned.side, task(planned.side, stack, str(template), {}))],
+                    {**env, "AWS_ENDPOINT_URL": proxy.url})
+        plays.append(play)
+        if stop.wait(max(0.0, began + planned.end - time.monotonic())):
+            raise RuntimeError("another update failed")
+        try:
+            _signal(cloudformation, stack)
+            run = play.end()[0]
+        except BaseException:
+            stop.set()
+            raise
+        # The last one is what the module asked for the update with.
+        asked = max(call.at for call in proxy.calls if call.operation in ("UpdateStack", "ExecuteChangeSet"))
+        ended = next(event["Timestamp"].timestamp()
+                     for event in cloudformation.describe_stack_events(StackName=stack)["StackEvents"]
+                     if event["ResourceType"] == "AWS::CloudFormation::Stack"
+                     and event["ResourceStatus"] == "UPDATE_COMPLETE")
+        return Noticed(planned.side, planned.seconds, run.ended - ended, ended - asked,
+                       proxy.between(asked, ended).total())
+
+
+def _signal(cloudformation: Any, stack: str, after: float = 0) -> None:
+    """End the update, once it waits, after so many seconds. Where the machine is slow it begins later than planned."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        newest = cloudformation.describe_stack_events(StackName=stack)["StackEvents"][0]
+        if (newest["LogicalResourceId"], newest["ResourceStatus"]) == ("Wait", "CREATE_IN_PROGRESS"):
+            time.sleep(after)
+            cloudformation.signal_resource(StackName=stack, LogicalResourceId="Wait", UniqueId="end", Status="SUCCESS")
+            return
+        time.sleep(0.2)
+    raise RuntimeError(f"the update of {stack} did not begin")
+
+
+def _tell_ends(noticed: Sequence[Noticed], rounds: int, report: Report) -> None:
+    late: dict[str, list[float]] = {side: [n.late for n in noticed if n.side == side] for side in SIDES}
+    rows = []
+    for seconds in DURATIONS:
+        cells = []
+        for side in SIDES:
+            found = [n for n in noticed if (n.side, n.seconds) == (side, seconds)]
+            cells += [spread([n.late for n in found]), str(max(n.calls for n in found))]
+        rows.append([f"about {seconds} s", cells[0], cells[2], cells[1], cells[3]])
+    report.table(
+        "Updates of different length", ["The update took", f"{OURS}: noticed after, s", f"{THEIRS}: noticed after, s",
+                                        f"{OURS}: calls", f"{THEIRS}: calls"], rows,
+        f"Seconds from the time of the stack's UPDATE_COMPLETE event to the end of the task: median (least to "
+        f"greatest) of {rounds}. Calls: the most made between the answer to the request for the update and its end.")
+    minute = {side: max(n.calls * 60 / max(n.waited, 60) for n in noticed if n.side == side) for side in SIDES}
+    median = statistics.median(late[OURS])
+    report.table(
+        "An update's end", ["", OURS, THEIRS, "Target", ""],
+        [["Noticed after, s: median", f"{median:.2f}", f"{statistics.median(late[THEIRS]):.2f}", "<= 1",
+          report.judge("end noticed after (median)", median, 1, " s")],
+         ["Noticed after, s: greatest", *(f"{max(late[side]):.2f}" for side in SIDES), "", ""],
+         ["Calls in the busiest minute of waiting", *(str(math.ceil(minute[side])) for side in SIDES), "<= 20",
+          report.judge("calls per minute of waiting", math.ceil(minute[OURS]), 20, digits=0)]],
+        "All of the updates above. An update shorter than a minute counts as a minute.")
+
+
+def _stack(kind: str, side: str) -> str:
+    return f"bench-{kind}-{'ours' if side == OURS else 'theirs'}"
+
+
+def _name(planned: Planned) -> str:
+    return f"{_stack('end', planned.side)}-{planned.seconds}-{planned.number}"
+
+
+# -- memory ---------------------------------------------------------------------------------------------------------
+
+def memory(env: dict[str, str], folder: Path, report: Report) -> None:
+    """Peak resident memory of the module's process, with nothing to do and with an update of three seconds."""
+    template = folder / "after.yml"
+    template.write_text(AFTER)
+    cloudformation = client(env)
+    peaks: dict[tuple[str, str], list[float]] = {}
+    for number in range(3):
+        for side in SIDES:
+            stack = f"{_stack('memory', side)}-{number}"
+            make(cloudformation, stack, BEFORE, {})
+            same = task(side, _stack("same", side), NETWORK, {"AppName": "bench"})
+            found, interpreter = folder / f"peaks-{stack}", folder / f"python-{stack}"
+            interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} {common.HERE}/peak_memory.py {found} '
+                                   f'{common.VENV}/bin/python "$@"\n')
+            interpreter.chmod(0o755)
+            play = Play(folder, [("same", side, same), (stack, side, task(side, stack, str(template), {}))], env,
+                        interpreter)
+            try:
+                _signal(cloudformation, stack, after=3)
+                play.end()
+            finally:
+                play.stop()
+            for kind, text in zip(("same", "update"), found.read_text().split(), strict=True):
+                peaks.setdefault((side, kind), []).append(int(text) * 1024 / 1e6)
+    greatest = {key: max(values) for key, values in peaks.items()}
+    worst = max(greatest[OURS, "same"], greatest[OURS, "update"])
+    report.table(
+        "Peak resident memory of the module's process, MB", ["", OURS, THEIRS, "Target", ""],
+        [["Nothing to do", *(f"{greatest[side, 'same']:.0f}" for side in SIDES), "", ""],
+         ["An update", *(f"{greatest[side, 'update']:.0f}" for side in SIDES), "", ""],
+         ["Greatest", f"{worst:.0f}", f"{max(greatest[THEIRS, 'same'], greatest[THEIRS, 'update']):.0f}", "<= 130",
+          report.judge("peak memory", worst, 130, " MB", digits=0)]],
+        "The greatest of 3 runs each, as the kernel counts it when the process ends.")
+
+
+def work(wanted: argparse.Namespace, env: dict[str, str], folder: Path, report: Report) -> None:
+    report.facts.append(f"Load before: {common.wait_for_quiet(wanted.now)}")
+    unchanged(env, folder, wanted.runs, report)
+    memory(env, folder, report)
+    ends(env, folder, ROUNDS, report)
+
+
+if __name__ == "__main__":
+    common.measure(__doc__, "cfn_stack", "cfn_stack and amazon.aws.cloudformation", work)
