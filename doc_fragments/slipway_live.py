@@ -1,4 +1,4 @@
-"""What every module that speaks while it works documents the same (module_utils/slipway/door.py, PROGRESS_ARGUMENTS)."""
+"""What modules that speak while they work document the same (module_utils/slipway/door.py, PROGRESS_ARGUMENTS)."""
 
 from __future__ import annotations
 
