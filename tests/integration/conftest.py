@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-PORT = 4576
+PORT = int(os.environ.get("SLIPWAY_TEST_PORT", "4576"))
 
 
 @dataclass(frozen=True)

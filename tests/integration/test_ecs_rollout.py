@@ -94,6 +94,15 @@ class Cluster:
                 "maximumPercent": 200, "minimumHealthyPercent": 100,
                 "deploymentCircuitBreaker": {"enable": breaker, "rollback": breaker}}, **more)
 
+    def create_failing(self, task_definition: str) -> None:
+        """A service that starts the task again and again, when the first one has stopped: an engine may take seconds
+        over one that it could not start."""
+        self.create(task_definition, breaker=False)
+        deadline = time.monotonic() + 90
+        while not self.ecs.list_tasks(cluster=self.name, desiredStatus="STOPPED")["taskArns"]:
+            assert time.monotonic() < deadline, "no task has stopped"
+            time.sleep(0.2)
+
     def update(self, task_definition: str) -> None:
         self.ecs.update_service(cluster=self.name, service="web", taskDefinition=task_definition)
 
@@ -189,10 +198,10 @@ def test_a_crashing_image_is_rolled_back_and_explained(cluster: Cluster) -> None
 
 def test_a_missing_image_is_named(cluster: Cluster) -> None:
     image = f"{cluster.registry}/none:7"
-    cluster.create(cluster.define(STAYS, image=image), breaker=False)
-    result, _ = cluster.rollout(wait_timeout=5)
+    cluster.create_failing(cluster.define(STAYS, image=image))
+    result, _ = cluster.rollout(wait_timeout=1)
     assert result["verdict"] == "timed_out"
-    assert "is not done after 5 s: new 0 of 1 running" in result["msg"]
+    assert "is not done after 1 s: new 0 of 1 running" in result["msg"]
     assert f"The image {image} cannot be pulled: it is not in its registry." in result["msg"]
 
 
@@ -204,21 +213,21 @@ def test_a_missing_image_is_named(cluster: Cluster) -> None:
     (["sh", "-c", "exit 0"], "ended"),
 ])
 def test_a_command_that_does_not_run_is_named(cluster: Cluster, command: list[str], kind: str) -> None:
-    cluster.create(cluster.define(command), breaker=False)
-    result, _ = cluster.rollout(wait_timeout=4)
+    cluster.create_failing(cluster.define(command))
+    result, _ = cluster.rollout(wait_timeout=1)
     assert result["diagnosis"]["kind"] == kind, result["diagnosis"]
 
 
 def test_a_missing_secret_is_named(cluster: Cluster) -> None:
     secret = "arn:aws:secretsmanager:us-east-1:000000000000:secret:no-such-secret"
-    cluster.create(cluster.define(STAYS, secrets=[{"name": "DB", "valueFrom": secret}]), breaker=False)
-    result, _ = cluster.rollout(wait_timeout=4)
+    cluster.create_failing(cluster.define(STAYS, secrets=[{"name": "DB", "valueFrom": secret}]))
+    result, _ = cluster.rollout(wait_timeout=1)
     assert result["diagnosis"]["kind"] == "secret_missing", result["diagnosis"]
 
 
 def test_out_of_memory_is_named(cluster: Cluster) -> None:
-    cluster.create(cluster.define(["perl", "-e", "$x = 'a' x 200_000_000; sleep 300"], memory=24), breaker=False)
-    result, _ = cluster.rollout(wait_timeout=6)
+    cluster.create_failing(cluster.define(["perl", "-e", "$x = 'a' x 200_000_000; sleep 300"], memory=24))
+    result, _ = cluster.rollout(wait_timeout=1)
     assert result["diagnosis"]["kind"] == "out_of_memory"
     assert "24 MiB" in result["msg"]
 
@@ -309,7 +318,8 @@ def test_a_failing_health_check_is_named(cluster: Cluster, port: int, code: int,
     group = _target_group(cluster)
     arn = cluster.define(["perl", "-e", SERVER.format(port=port, code=code)])
     cluster.create(arn, loadBalancers=[{"targetGroupArn": group, "containerName": "web", "containerPort": 8080}])
-    result, printed = cluster.rollout(task_definition=arn, wait_timeout=16)
+    result, printed = cluster.rollout(task_definition=arn, wait_timeout=120)
+    assert result["verdict"] == "failed"
     assert result["diagnosis"]["kind"] == kind, result["diagnosis"]
     assert sentence in result["msg"]
     assert "is unhealthy in (target-group" in printed
