@@ -3,7 +3,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PLAY = .venv/bin/ansible-playbook -i inventories/embedded
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo down aws env test lint unit clean
+.PHONY: demo down aws test lint unit bench clean
 
 demo: .venv/.runtime ## the sample application on an AWS embedded on this machine, from nothing to its URL
 	@.venv/bin/python -m embedded up
@@ -28,6 +28,10 @@ lint: .venv/.dev
 	@.venv/bin/yamllint --strict .
 	@ANSIBLE_INVENTORY=inventories/embedded .venv/bin/ansible-lint --offline -q
 	@.venv/bin/cfn-lint --include-checks I -- files/cloudformation/*.yml
+
+bench: .venv/.runtime ## side by side with what a user would pick instead; results in benchmarks/results/
+	@.venv/bin/python -m benchmarks.cfn_stack
+	@.venv/bin/python -m benchmarks.ecr_push
 
 clean: down ## also the virtual environment
 	rm -rf .venv

@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import math
 import statistics
-import sys
 import threading
 import time
 from collections import Counter
@@ -20,16 +19,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import common
-from benchmarks.common import Play, Report, TaskRun, say, spread
+from benchmarks.common import EMPTY, Play, Report, TaskRun, say, spread
+from benchmarks.memory import Peak
 from benchmarks.proxy import Proxy
 
 OURS, THEIRS = "cfn_stack", "amazon.aws.cloudformation"
 SIDES = (OURS, THEIRS)
-NETWORK = str(common.ROOT / "files" / "cloudformation" / "network.yml")
+NETWORK = common.ROOT / "files" / "cloudformation" / "network.yml"
 
-#: About how long the measured updates take, in seconds.
+#: About how long the measured updates take, in seconds, and how much longer those of each round: who asks at fixed
+#: times must be neither lucky nor unlucky with them.
 DURATIONS = (3, 8, 15, 30, 45, 60)
-ROUNDS = 3
+LONGER = (0.0, 1.7, 3.3)
 #: What a play needs from its start to its update (at most, on a quiet machine), and after the update's end. Within
 #: these spans no other play does either, so that no measurement disturbs another.
 STARTING, ENDING = 3.5, 1.5
@@ -46,11 +47,11 @@ AFTER = BEFORE + """
 """
 
 
-def task(side: str, stack: str, template: str, parameters: dict[str, str]) -> dict[str, Any]:
-    """The same wish in each module's words."""
+def task(side: str, stack: str, template: Path, parameters: dict[str, str]) -> dict[str, Any]:
+    """The same wish in each module's words. (Theirs calls a template by its path deprecated.)"""
     if side == OURS:
-        return {"name": stack, "template": template, "parameters": parameters}
-    return {"stack_name": stack, "template": template, "template_parameters": parameters}
+        return {"name": stack, "template": str(template), "parameters": parameters}
+    return {"stack_name": stack, "template_body": template.read_text(), "template_parameters": parameters}
 
 
 def client(env: dict[str, str]) -> Any:
@@ -71,30 +72,42 @@ def make(cloudformation: Any, stack: str, body: str, parameters: dict[str, str])
 # -- nothing to do --------------------------------------------------------------------------------------------------
 
 def unchanged(env: dict[str, str], folder: Path, runs: int, report: Report) -> None:
-    """A B A B, in one play: a first pair to warm up, then `runs` counted ones."""
+    """A B A B, a play each: a first pair to warm up, then `runs` counted ones. In each play the task comes twice."""
     cloudformation = client(env)
-    tasks = []
+    first: dict[str, list[TaskRun]] = {side: [] for side in SIDES}
+    again: dict[str, list[TaskRun]] = {side: [] for side in SIDES}
+    empty: list[float] = []
     for side in SIDES:
-        make(cloudformation, _stack("same", side), Path(NETWORK).read_text(), {"AppName": "bench"})
-    for _ in range(runs + 1):
-        tasks += [(side, side, task(side, _stack("same", side), NETWORK, {"AppName": "bench"})) for side in SIDES]
+        make(cloudformation, _stack("same", side), NETWORK.read_text(), {"AppName": "bench"})
     with Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
-        done = Play(folder, tasks, {**env, "AWS_ENDPOINT_URL": proxy.url}).end()[len(SIDES):]
-        if any(run.result.get("changed") for run in done):
-            raise RuntimeError("an update with nothing to do changed something")
-        of: dict[str, list[TaskRun]] = {side: [run for run in done if run.name == side] for side in SIDES}
-        calls = {side: [proxy.between(run.started, run.ended) for run in of[side]] for side in SIDES}
-    times = {side: [run.seconds for run in of[side]] for side in SIDES}
+        for number in range(runs + 1):
+            for side in SIDES:
+                wish = task(side, _stack("same", side), NETWORK, {"AppName": "bench"})
+                done = Play(folder, [("first", side, wish), ("again", side, wish), ("empty", EMPTY, {})],
+                            {**env, "AWS_ENDPOINT_URL": proxy.url}).end()
+                if any(run.result.get("changed") for run in done):
+                    raise RuntimeError("an update with nothing to do changed something")
+                if number:
+                    first[side].append(done[0])
+                    again[side].append(done[1])
+                    empty.append(done[2].seconds)
+        calls = {side: [proxy.between(run.started, run.ended) for run in first[side] + again[side]] for side in SIDES}
     most = {side: max(counted.total() for counted in calls[side]) for side in SIDES}
-    ratio = statistics.median(times[OURS]) / statistics.median(times[THEIRS])
+    rows = []
+    for name, of in (("first in a play", first), ("again in that play", again)):
+        times = {side: [run.seconds for run in of[side]] for side in SIDES}
+        ratio = statistics.median(times[OURS]) / statistics.median(times[THEIRS])
+        rows += [[f"Task, {name}, s: median (least to greatest)", *(spread(times[side]) for side in SIDES), "", ""],
+                 ["Ratio of the medians", f"{ratio:.2f}", "1", "<= 0.6",
+                  report.judge(f"nothing to do, {name}, ratio of times", ratio, 0.6)]]
     report.table(
         "An update with nothing to do", ["", OURS, THEIRS, "Target", ""],
-        [["Task, seconds: median (least to greatest)", spread(times[OURS]), spread(times[THEIRS]), "", ""],
-         ["Ratio of the medians", f"{ratio:.2f}", "1", "<= 0.6", report.judge("no-op, ratio of times", ratio, 0.6)],
+        [*rows,
          ["API calls, most of all runs", str(most[OURS]), str(most[THEIRS]), "<= 3",
-          report.judge("no-op, API calls", most[OURS], 3, digits=0)],
+          report.judge("nothing to do, API calls", most[OURS], 3, digits=0)],
          ["by operation", *(_operations(calls[side]) for side in SIDES), "", ""]],
-        f"The stack of files/cloudformation/network.yml, {runs} runs each, alternating in one play after a warm-up.")
+        f"The stack of files/cloudformation/network.yml, {runs} plays each, alternating after a warm-up. Ansible's own "
+        f"share: an empty task ({EMPTY}) in the same plays takes {spread(empty)} s.")
 
 
 def _operations(counters: Sequence[Counter[str]]) -> str:
@@ -117,7 +130,7 @@ class Planned:
 
     @property
     def end(self) -> float:
-        return self.start + STARTING + self.seconds
+        return self.start + STARTING + self.seconds + LONGER[self.number]
 
 
 @dataclass(frozen=True)
@@ -131,17 +144,17 @@ class Noticed:
     calls: int
 
 
-def timetable(rounds: int) -> list[Planned]:
+def timetable() -> list[Planned]:
     """All updates, overlapping, but with no start or end of one within a start or end of another; sides in turn."""
     taken: list[tuple[float, float]] = []
     found = []
     for seconds in sorted(DURATIONS, reverse=True):
-        for number in range(rounds):
+        for number, longer in enumerate(LONGER):
             for side in SIDES if number % 2 == 0 else SIDES[::-1]:
                 start = 0.0
-                while not all(_apart(busy, other) for other in taken for busy in _busy(start, seconds)):
+                while not all(_apart(busy, other) for other in taken for busy in _busy(start, seconds + longer)):
                     start += 0.5
-                taken += _busy(start, seconds)
+                taken += _busy(start, seconds + longer)
                 found.append(Planned(side, seconds, number, start))
     return sorted(found, key=lambda planned: planned.start)
 
@@ -155,10 +168,10 @@ def _apart(one: tuple[float, float], other: tuple[float, float]) -> bool:
     return one[1] <= other[0] or other[1] <= one[0]
 
 
-def ends(env: dict[str, str], folder: Path, rounds: int, report: Report) -> None:
+def ends(env: dict[str, str], folder: Path, report: Report) -> None:
     template = folder / "after.yml"
     template.write_text(AFTER)
-    planned = timetable(rounds)
+    planned = timetable()
     cloudformation = client(env)
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda p: make(cloudformation, _name(p), BEFORE, {}), planned))
@@ -174,7 +187,7 @@ def ends(env: dict[str, str], folder: Path, rounds: int, report: Report) -> None
             stop.set()
             for play in plays:
                 play.stop()
-    _tell_ends(noticed, rounds, report)
+    _tell_ends(noticed, report)
 
 
 def _update(planned: Planned, env: dict[str, str], folder: Path, template: Path, began: float, plays: list[Play],
@@ -184,7 +197,7 @@ def _update(planned: Planned, env: dict[str, str], folder: Path, template: Path,
     if stop.wait(max(0.0, began + planned.start - time.monotonic())):
         raise RuntimeError("another update failed")
     with Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
-        play = Play(folder, [(stack, planned.side, task(planned.side, stack, str(template), {}))],
+        play = Play(folder, [(stack, planned.side, task(planned.side, stack, template, {}))],
                     {**env, "AWS_ENDPOINT_URL": proxy.url})
         plays.append(play)
         if stop.wait(max(0.0, began + planned.end - time.monotonic())):
@@ -218,7 +231,7 @@ def _signal(cloudformation: Any, stack: str, after: float = 0) -> None:
     raise RuntimeError(f"the update of {stack} did not begin")
 
 
-def _tell_ends(noticed: Sequence[Noticed], rounds: int, report: Report) -> None:
+def _tell_ends(noticed: Sequence[Noticed], report: Report) -> None:
     late: dict[str, list[float]] = {side: [n.late for n in noticed if n.side == side] for side in SIDES}
     rows = []
     for seconds in DURATIONS:
@@ -231,7 +244,7 @@ def _tell_ends(noticed: Sequence[Noticed], rounds: int, report: Report) -> None:
         "Updates of different length", ["The update took", f"{OURS}: noticed after, s", f"{THEIRS}: noticed after, s",
                                         f"{OURS}: calls", f"{THEIRS}: calls"], rows,
         f"Seconds from the time of the stack's UPDATE_COMPLETE event to the end of the task: median (least to "
-        f"greatest) of {rounds}. Calls: the most made between the answer to the request for the update and its end.")
+        f"greatest) of {len(LONGER)}. Calls: the most made between the answer to the request and the update's end.")
     minute = {side: max(n.calls * 60 / max(n.waited, 60) for n in noticed if n.side == side) for side in SIDES}
     median = statistics.median(late[OURS])
     report.table(
@@ -264,20 +277,18 @@ def memory(env: dict[str, str], folder: Path, report: Report) -> None:
         for side in SIDES:
             stack = f"{_stack('memory', side)}-{number}"
             make(cloudformation, stack, BEFORE, {})
-            same = task(side, _stack("same", side), NETWORK, {"AppName": "bench"})
-            found, interpreter = folder / f"peaks-{stack}", folder / f"python-{stack}"
-            interpreter.write_text(f'#!/bin/sh\nexec {sys.executable} {common.HERE}/peak_memory.py {found} '
-                                   f'{common.VENV}/bin/python "$@"\n')
-            interpreter.chmod(0o755)
-            play = Play(folder, [("same", side, same), (stack, side, task(side, stack, str(template), {}))], env,
-                        interpreter)
-            try:
-                _signal(cloudformation, stack, after=3)
+            play = Play(folder, [("same", side, task(side, _stack("same", side), NETWORK, {"AppName": "bench"}))], env)
+            with Peak(play.process.pid) as same:
                 play.end()
-            finally:
-                play.stop()
-            for kind, text in zip(("same", "update"), found.read_text().split(), strict=True):
-                peaks.setdefault((side, kind), []).append(int(text) * 1024 / 1e6)
+            play = Play(folder, [("update", side, task(side, stack, template, {}))], env)
+            with Peak(play.process.pid) as update:
+                try:
+                    _signal(cloudformation, stack, after=3)
+                    play.end()
+                finally:
+                    play.stop()
+            peaks.setdefault((side, "same"), []).append(same.megabytes)
+            peaks.setdefault((side, "update"), []).append(update.megabytes)
     greatest = {key: max(values) for key, values in peaks.items()}
     worst = max(greatest[OURS, "same"], greatest[OURS, "update"])
     report.table(
@@ -286,14 +297,13 @@ def memory(env: dict[str, str], folder: Path, report: Report) -> None:
          ["An update", *(f"{greatest[side, 'update']:.0f}" for side in SIDES), "", ""],
          ["Greatest", f"{worst:.0f}", f"{max(greatest[THEIRS, 'same'], greatest[THEIRS, 'update']):.0f}", "<= 130",
           report.judge("peak memory", worst, 130, " MB", digits=0)]],
-        "The greatest of 3 runs each, as the kernel counts it when the process ends.")
+        "The greatest of 3 runs each, as the kernel counts it.")
 
 
 def work(wanted: argparse.Namespace, env: dict[str, str], folder: Path, report: Report) -> None:
-    report.facts.append(f"Load before: {common.wait_for_quiet(wanted.now)}")
     unchanged(env, folder, wanted.runs, report)
     memory(env, folder, report)
-    ends(env, folder, ROUNDS, report)
+    ends(env, folder, report)
 
 
 if __name__ == "__main__":

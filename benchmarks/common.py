@@ -154,25 +154,26 @@ class TaskRun:
         return self.ended - self.started
 
 
-_EMPTY = "empty"
+#: A task that does nothing.
+EMPTY = "ansible.builtin.ping"
 
 
 class Play:
     """A play of these tasks, one after the other, running in the background as soon as it is made.
 
     An empty task goes first, so that the first measured one does not pay for what ansible loads once.
-    tasks: (name, module, arguments). env: added to the environment. interpreter: what starts the modules.
+    tasks: (name, module, arguments). env: added to the environment.
     """
 
     def __init__(self, folder: Path, tasks: Sequence[tuple[str, str, Mapping[str, Any]]], env: Mapping[str, str],
-                 interpreter: Path | None = None, check: bool = False) -> None:
+                 check: bool = False) -> None:
         folder = Path(tempfile.mkdtemp(dir=folder))
         self._times, self._log = folder / "times", folder / "log"
         play = folder / "play.json"
         play.write_text(json.dumps([{
             "hosts": "localhost", "connection": "local", "gather_facts": False,
-            "vars": {"ansible_python_interpreter": str(interpreter or VENV / "bin" / "python")},
-            "tasks": [{"name": _EMPTY, "ansible.builtin.ping": {}},
+            "vars": {"ansible_python_interpreter": str(VENV / "bin" / "python")},
+            "tasks": [{EMPTY: {}},
                       *({"name": name, module: arguments} for name, module, arguments in tasks)],
         }]))
         environment = {
@@ -186,7 +187,7 @@ class Play:
                  str(play)], cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
 
     def end(self, timeout: float = 300) -> list[TaskRun]:
-        """Its tasks but the empty one. Raises RuntimeError, with what ansible printed, where one of them failed."""
+        """Its tasks, without the empty one. Raises RuntimeError, with what ansible printed, where one failed."""
         try:
             code = self.process.wait(timeout)
         finally:
@@ -249,13 +250,15 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 def measure(doc: str | None, name: str, title: str,
             work: Callable[[argparse.Namespace, dict[str, str], Path, Report], None]) -> None:
-    """The frame of a benchmark: environment up, work, environment down, report."""
+    """The frame of a benchmark: environment up, a quiet machine, work, environment down, report."""
     wanted = options(doc, name)
     ensure_venv()
     report = Report(title)
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, embedded_aws() as env:
+        report.facts.append(f"Load before: {wait_for_quiet(wanted.now)}")
         started = time.monotonic()
         work(wanted, env, Path(folder), report)
-        report.facts += [f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, taken in {time.monotonic() - started:.0f} s",
+        report.facts += [f"Load after: {os.getloadavg()[0]:.2f}, this benchmark's own included",
+                         f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, taken in {time.monotonic() - started:.0f} s",
                          *machine()]
     report.publish(wanted.output)
