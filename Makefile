@@ -34,7 +34,7 @@ bench: .venv/.runtime ## side by side with what a user would pick instead; resul
 	@.venv/bin/python -m benchmarks.ecr_push
 
 clean: down ## also the virtual environment
-	rm -rf .venv
+	rm -rf .venv benchmarks/.venv
 
 .venv/.runtime: requirements.txt embedded/requirements.txt
 	@PYTHON=$(PYTHON) embedded/venv.sh embedded/requirements.txt && touch $@
