@@ -40,6 +40,8 @@ def down() -> None:
             removed += images.remove_base_images(client)
         say(f"Removed {removed} images, the network {settings.NETWORK} and the state.")
         engine.stop_started_engine(settings.STATE, say)
+    else:
+        say("The Docker engine does not answer: what is in it stays until it runs and this is run again.")
     shutil.rmtree(settings.STATE, ignore_errors=True)
 
 

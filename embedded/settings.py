@@ -8,8 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-#: The account and the region that MiniStack serves when nobody says otherwise.
-ACCOUNT = "000000000000"
+#: The region that MiniStack serves when nobody says otherwise.
 REGION = "us-east-1"
 
 PORT = int(os.environ.get("SLIPWAY_AWS_PORT", "4566"))

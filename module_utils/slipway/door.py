@@ -24,7 +24,7 @@ def run(module: Any, work: Callable[[Any, Progress], dict[str, Any]]) -> None:
         module.fail_json(msg=str(error), remedy=error.remedy, **error.details)
     except OSError as error:
         # A file of this machine that nobody foresaw: its name and the reason say more than a traceback.
-        module.fail_json(msg=f"{error.filename or 'A system call'}: {error.strerror or error}.")
+        module.fail_json(msg=f"{error.filename}: {error.strerror}." if error.filename else str(error))
     else:
         for warning in result.pop("warnings", []):
             module.warn(warning)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from ..aws import ecs, elbv2, logs
 from ..aws.session import Aws
-from ..errors import AwsError, SlipwayError
+from ..errors import AwsError, InvalidInput
 from .causes import UNKNOWN_CAUSE, Container, HealthCheck, Signals, StoppedTask, Target, classify
 from .verdict import short
 
@@ -47,7 +47,7 @@ class Diagnosis:
 
 def diagnose(aws: Aws, cluster: str, service: str, since: datetime, seen: Sequence[Target] = (),
              task_definition: str = "") -> Diagnosis:
-    """The likely cause of a failed rollout, with its evidence. Never raises a SlipwayError; reads only.
+    """The likely cause of a failed rollout, with its evidence. What AWS refuses becomes evidence; reads only.
 
     cluster, service: names or ARNs. since: an aware time; what stopped or happened before it is left out.
     seen: unhealthy targets that the caller met while it waited (they are deregistered soon after).
@@ -93,7 +93,7 @@ class _Gathering:
         """call(), or `otherwise` and a line of evidence that says why `what` could not be read."""
         try:
             return call()
-        except SlipwayError as error:
+        except (AwsError, InvalidInput) as error:
             self._unreadable.append(f"could not read {what}: {error}")
             return otherwise
 

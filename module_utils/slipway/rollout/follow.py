@@ -170,7 +170,7 @@ class _Follower:
         try:
             targets = [target for group in target_groups(self._watch.service)
                        for target in read_targets(self._aws, group)]
-        except SlipwayError as error:
+        except (AwsError, InvalidInput) as error:
             # Only the talk suffers; the verdict does not rest on it.
             self._groups_refused = True
             self._progress.say(f"{self._name}: target health is not shown: {error}", "warn")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..aws.session import Aws
 from ..changes import HIDDEN
-from ..errors import SlipwayError
+from ..errors import AwsError, InvalidInput, SlipwayError
 from ..progress import Phases
 from . import events
 from .template import Template
@@ -108,5 +108,5 @@ def explain(aws: Aws, event: dict[str, Any], since: datetime) -> Any:
 
     try:
         return diagnose(aws, parts[1], parts[2], since)
-    except SlipwayError:
+    except (AwsError, InvalidInput):
         return None  # CloudFormation's own reason must not be lost to a missing permission

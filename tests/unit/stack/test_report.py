@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from slipway.errors import AwsError
+from slipway.errors import AwsError, Interrupted
 from slipway.progress import Phases
 from slipway.rollout import diagnosis
 from slipway.stack import report
@@ -45,6 +45,15 @@ def test_cloudformations_reason_stays_where_ecs_cannot_be_asked(monkeypatch: pyt
     error = report.failure(AWS, "web", "update", {"StackStatus": "UPDATE_ROLLBACK_COMPLETE"}, [SERVICE], Phases())
     assert error.message.startswith("Service (AWS::ECS::Service): ECS Deployment Circuit Breaker was triggered.")
     assert error.details["failed_events"][0]["logical_id"] == "Service"
+
+
+def test_an_interruption_is_not_taken_for_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def diagnose(*_: Any) -> diagnosis.Diagnosis:
+        raise Interrupted("Interrupted by SIGINT.")
+
+    monkeypatch.setattr(diagnosis, "diagnose", diagnose)
+    with pytest.raises(Interrupted):
+        report.explain(AWS, SERVICE, datetime.now(UTC))
 
 
 @pytest.mark.parametrize("event", [
