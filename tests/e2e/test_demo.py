@@ -78,9 +78,15 @@ def changed(output: str) -> int:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Demo]:
+    from embedded import engine
+
+    # An engine that is there before the demo stays after it, so that what `make down` left can be looked at.
+    state = tmp_path_factory.mktemp("engine")
+    engine.ensure_engine(state, print)
     made = Demo(tmp_path_factory.mktemp("demo"))
     yield made
     made.make("down")
+    engine.stop_started_engine(state, print)
 
 
 @pytest.fixture(scope="module")
