@@ -558,6 +558,23 @@ def test_two_pushes_of_the_same_content_end_with_one_image(push: Push) -> None:
     assert set(push.tags_in_ecr().values()) == {results[0]["digest"]}
 
 
+def test_a_push_that_another_on_the_same_engine_overtakes_uses_its_image(push: Push, proxy: Proxy) -> None:
+    push.aws.client("ecr").create_repository(repositoryName=push.repository, imageTagMutability="IMMUTABLE")
+    overtaken: list[dict[str, Any]] = []
+
+    def rule(method: str, path: str, operation: str) -> None:
+        # The image is built and about to be pushed; the other run pushes it and takes the name that both gave away.
+        if operation == "GetAuthorizationToken" and not overtaken:
+            overtaken.append({})
+            overtaken[0] = push.good(endpoint_url=push.aws.env["AWS_ENDPOINT_URL"])
+
+    proxy.rule = rule
+    result = push.good()
+    assert overtaken[0]["pushed"]
+    assert (result["built"], result["pushed"], result["digest"]) == (True, False, overtaken[0]["digest"])
+    assert set(push.tags_in_ecr().values()) == {result["digest"]}
+
+
 def test_two_pushes_of_different_content_have_different_tags(push: Push, tmp_path: Path) -> None:
     push.aws.client("ecr").create_repository(repositoryName=push.repository, imageTagMutability="IMMUTABLE")
     other = tmp_path / "other"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from ..errors import EngineError
@@ -57,7 +57,10 @@ class Engine:
         return digest
 
     def tag(self, image: str, repository: str, tag: str) -> None:
-        with plain_errors(self.address):
+        """Give an image a further name. One that somebody removed meanwhile is left alone."""
+        import docker.errors
+
+        with plain_errors(self.address), suppress(docker.errors.NotFound):
             self.api.tag(image, repository, tag)
 
     def untag(self, reference: str) -> None:

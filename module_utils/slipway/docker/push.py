@@ -25,10 +25,15 @@ _TRANSIENT = re.compile(
 _EXPIRED = re.compile(r"token has expired|no basic auth credentials|unauthorized|authentication required|\b401\b",
                       re.IGNORECASE)
 _IMMUTABLE = re.compile(r"immutable", re.IGNORECASE)
+_GONE = re.compile(r"tag does not exist|does not exist locally|no such image", re.IGNORECASE)
 
 
 class TagIsImmutable(EngineError):
     """The registry keeps the tag for another image."""
+
+
+class TagIsGone(EngineError):
+    """The engine has no image by this name any more."""
 
 
 @dataclass
@@ -76,7 +81,7 @@ def push(engine: Engine, repository_uri: str, tag: str, authorize: Callable[[], 
          progress: Progress) -> Layers:
     """Push repository_uri:tag. authorize() returns fresh credentials; it is called again when they expired meanwhile.
 
-    Raises TagIsImmutable, or EngineError when the registry refuses or the connection broke ATTEMPTS times.
+    Raises TagIsImmutable, TagIsGone, or EngineError when the registry refuses or the connection broke ATTEMPTS times.
     """
     layers = Layers()
     auth = authorize()
@@ -90,6 +95,8 @@ def push(engine: Engine, repository_uri: str, tag: str, authorize: Callable[[], 
             text = str(error)
             if _IMMUTABLE.search(text):
                 raise TagIsImmutable(error.message, error.remedy) from error
+            if _GONE.search(text):
+                raise TagIsGone(error.message, "Run this again.") from error
             if _EXPIRED.search(text) and renewed < 2:
                 renewed += 1
                 progress.say("push: the registry's token is no longer valid, getting a new one", "warn")

@@ -16,7 +16,7 @@ from ..changes import UNKNOWN, Changes
 from ..docker.build import Build, build, find_builder
 from ..docker.engine import Engine
 from ..docker.pull import pull
-from ..docker.push import Layers, TagIsImmutable, push
+from ..docker.push import Layers, TagIsGone, TagIsImmutable, push
 from ..errors import AwsError, SlipwayError
 from ..interrupt import interruptible
 from ..progress import Phases, Progress
@@ -219,8 +219,9 @@ class _Run:
             with self.phases("push"):
                 try:
                     layers = push(self.engine, self.uri, name, self._authorize, self.progress)
-                except TagIsImmutable:
+                except (TagIsImmutable, TagIsGone):
                     # Somebody pushed the same content while we built: theirs is the image, and ours is not needed.
+                    # Where that was a run on the same engine, it also took the name away that both gave.
                     other, _ = self._held(name)
                     if other is None:
                         raise
@@ -303,10 +304,10 @@ class _Run:
         """The engine knows the image by its release tag from here on; the content tag did its work."""
         for tag in outcome.held.tags:
             reference = f"{self.uri}:{tag}"
-            if tag.startswith(CONTENT_PREFIX) and self.engine.image(reference):
+            if tag.startswith(CONTENT_PREFIX) and (image := self.engine.image(reference)):
                 # An image that lost against an equal one from elsewhere is not the one the tag names.
                 if outcome.pushed:
-                    self.engine.tag(reference, self.uri, outcome.tag)
+                    self.engine.tag(image["Id"], self.uri, outcome.tag)
                 self.engine.untag(reference)
 
     # -- report ----------------------------------------------------------------------------------------------------
