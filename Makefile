@@ -3,7 +3,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PLAY = .venv/bin/ansible-playbook -i inventories/embedded
 export PYTHONDONTWRITEBYTECODE =
 
-.PHONY: demo down aws test lint unit bench clean
+MOLECULE = PATH="$(CURDIR)/.venv/bin:$$PATH" MOLECULE_COMMAND_BORDERS=false .venv/bin/molecule
+
+.PHONY: demo down aws test lint unit molecule test-real-jenkins bench clean
 
 demo: .venv/.runtime ## the sample application on an AWS embedded on this machine, from nothing to its URL
 	@.venv/bin/python -m embedded up
@@ -16,8 +18,14 @@ aws: .venv/.runtime ## the embedded AWS alone, with the lines that point a shell
 	@.venv/bin/python -m embedded up
 	@.venv/bin/python -m embedded env
 
-test: lint ## linters, then unit, contract, integration and end-to-end tests
-	@.venv/bin/python -m pytest tests/unit tests/contract tests/fault tests/integration tests/e2e
+test: lint unit molecule ## linters, then unit, contract, role, integration and end-to-end tests
+	@.venv/bin/python -m pytest tests/fault tests/integration tests/e2e
+
+molecule: .venv/.dev ## every role on real hosts of its own, Debian 12 and 13
+	@$(MOLECULE) test --all
+
+test-real-jenkins: .venv/.dev ## the scenarios with Jenkins against its real packages, where their repository can be reached
+	@SLIPWAY_JENKINS=real $(MOLECULE) test -s jenkins -s jenkins_plugins -s jenkins_job
 
 unit: .venv/.dev ## the tests that need neither engine nor AWS
 	@.venv/bin/python -m pytest tests/unit tests/contract

@@ -1,8 +1,8 @@
 """Shows what a module says while it works.
 
-The modules cfn_stack, ecr_push and ecs_rollout each have a link to this file under their own name: the plugin runs the
-module of its own name and meanwhile prints the lines that the module writes to a progress file (module_utils/slipway/
-progress.py). On a remote host, or with `live: false`, the module runs without it.
+The modules cfn_stack, ecr_push, ecs_rollout and others each have a link to this file under their own name: the plugin
+runs the module of its own name and meanwhile prints the lines that the module writes to a progress file (module_utils/
+slipway/progress.py). On a remote host, or with `live: false`, the module runs without it.
 
 Interrupted (SIGINT, SIGTERM) it passes the signal on and stays until the module has cleaned up. Ansible reads nothing
 from its workers any more by then, so the last lines go straight to where ansible writes.
@@ -16,55 +16,55 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.parsing.convert_bool import boolean
-from ansible.plugins.action import ActionBase
+from ansible.plugins.loader import action_loader
 from ansible.utils.display import Display
 
+Quick: Any = action_loader.get("quick", class_only=True)
 display = Display()
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}
 _EVERY = 0.1
 
 
-class ActionModule(ActionBase):
+class ActionModule(Quick):
     """Runs the module of the task's name and shows its progress."""
 
-    _supports_check_mode = True
-    _supports_diff = True
+    _show: _Show | None = None
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        super().run(tmp, task_vars)
-        arguments = dict(self._task.args)
-        local = self._connection.transport == "local"
-        if not (local and boolean(arguments.get("live", True), strict=False)):
-            arguments["live"] = False
-            return self._execute(arguments, task_vars)
-
-        handle, name = tempfile.mkstemp(prefix="slipway-progress-")
-        os.close(handle)
-        path = Path(name)
-        show = _Show(path)
-        try:
-            with show.running():
-                result = self._execute({**arguments, "progress_file": name}, task_vars)
-        finally:
-            path.unlink()
-        if show.interrupted:
-            show.say(str(result.get("msg", "")), "bad")
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        # What the user did not write does not belong to what the task reports of its arguments.
+        result.get("invocation", {}).get("module_args", {}).pop("progress_file", None)
+        if self._show and self._show.interrupted:
+            self._show.say(str(result.get("msg", "")), "bad")
             # Nobody waits for a result any more, and handing one over could block for ever.
             os._exit(1)
         return result
 
     def _execute(self, arguments: dict[str, Any], task_vars: dict[str, Any] | None) -> dict[str, Any]:
-        result: dict[str, Any] = self._execute_module(module_args=arguments, task_vars=task_vars)
-        # What the user did not write does not belong to what the task reports of its arguments.
-        given = result.get("invocation", {}).get("module_args", {})
-        given.pop("progress_file", None)
-        return result
+        local = self._connection.transport == "local"
+        if not (local and boolean(arguments.get("live", True), strict=False)):
+            plain: dict[str, Any] = super()._execute({**arguments, "live": False}, task_vars)
+            return plain
+
+        handle, name = tempfile.mkstemp(prefix="slipway-progress-")
+        os.close(handle)
+        path = Path(name)
+        self._show = _Show(path)
+        try:
+            shown: dict[str, Any] = super()._execute({**arguments, "progress_file": name}, task_vars)
+        finally:
+            path.unlink()
+        return shown
+
+    def _while_it_runs(self) -> AbstractContextManager[None]:
+        shown: AbstractContextManager[None] = self._show.running() if self._show else super()._while_it_runs()
+        return shown
 
 
 class _Show:

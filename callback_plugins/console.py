@@ -28,7 +28,8 @@ requirements:
 """
 
 OURS = frozenset({"cfn_stack", "cfn_stack_info", "ecr_push", "ecr_promote", "ecs_preflight", "ecs_rollout",
-                  "ecs_task_definitions"})
+                  "ecs_task_definitions", "ecs_ledger", "ecs_ledger_info", "ecs_rollback_target",
+                  "jenkins_job", "runner_install"})
 _WIDTH = 118
 
 

@@ -32,5 +32,5 @@ options:
     type: bool
     default: true
 requirements:
-  - boto3
+  - botocore
 """

@@ -1,11 +1,14 @@
-"""The embedded AWS from the command line: up, down, env, status, summary."""
+"""The embedded AWS from the command line, and hosts to configure beside it."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import shutil
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from . import engine, network, process, settings
 
@@ -25,18 +28,22 @@ def up() -> None:
     process.start(network.ensure_network(client), say)
 
 
-def down() -> None:
-    """Stop and remove everything that up, and the playbooks against the embedded AWS, made on this machine."""
-    from . import images
+def down(keep_images: bool) -> None:
+    """Stop and remove everything that up, and the playbooks against the embedded AWS, made on this machine.
+
+    keep_images: base images and those of hosts stay, so that the next up does not make them again.
+    """
+    from . import hosts, images
 
     process.check_ours()
     process.stop(say)
     if engine.answers():
         client = engine.client()
+        hosts.remove_ours()
         network.remove_containers(client)
         network.remove_network(client)
         removed = images.remove_images(client, f"localhost:{settings.PORT}/")
-        if not network.others(client):
+        if not keep_images and not network.others(client):
             removed += images.remove_base_images(client)
         say(f"Removed {removed} images, the network {settings.NETWORK} and the state.")
         engine.stop_started_engine(settings.STATE, say)
@@ -56,14 +63,65 @@ def status() -> None:
           else f"The embedded AWS answers at {settings.ENDPOINT} (process {answer['pid']}, log {settings.LOG_FILE}).")
 
 
-COMMANDS = {"up": up, "down": down, "env": env, "status": status}
+def create_host(name: str, system: str, aws: int | None, mount: Sequence[tuple[str, str]]) -> None:
+    from . import hosts
+
+    settings.STATE.mkdir(parents=True, exist_ok=True)
+    engine.ensure_engine(settings.STATE, say)
+    print(json.dumps(asdict(hosts.create(name, system, aws, mount, say))))
+
+
+def remove_hosts(names: Sequence[str]) -> None:
+    from . import hosts
+
+    if engine.answers():
+        hosts.remove(names)
+
+
+def list_hosts() -> None:
+    from . import hosts
+
+    for host in hosts.known() if engine.answers() else []:
+        print(json.dumps(host))
+
+
+def _mount(text: str) -> tuple[str, str]:
+    source, _, target = text.rpartition(":")
+    if not source or not target.startswith("/"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no SOURCE:/DIRECTORY")
+    return source, target
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command, text in ((up, "start it, and all that it needs"), (env, "lines that point a shell at it"),
+                          (status, "say whether it runs")):
+        commands.add_parser(command.__name__, help=text).set_defaults(command=command)
+    verb = commands.add_parser("down", help="stop it, and remove all that was made")
+    verb.add_argument("--keep-images", action="store_true", help="keep the images that take long to make")
+    verb.set_defaults(command=down)
+    verbs = commands.add_parser("host", help="machines to configure: containers with systemd and sshd").add_subparsers(
+        required=True, metavar="VERB")
+    verb = verbs.add_parser("create", help="make a host where it is missing, and say how to reach it, as JSON")
+    verb.add_argument("name")
+    verb.add_argument("system", help="debian-12 or debian-13")
+    verb.add_argument("--aws", type=int, metavar="PORT", help="an embedded AWS that is on localhost in the host too")
+    verb.add_argument("--mount", type=_mount, action="append", default=[], metavar="SOURCE:/DIRECTORY",
+                      help="a directory of this machine that the host can read")
+    verb.set_defaults(command=create_host)
+    verb = verbs.add_parser("remove", help="remove hosts with everything in them")
+    verb.add_argument("names", nargs="+", metavar="name")
+    verb.set_defaults(command=remove_hosts)
+    verbs.add_parser("list", help="every host on the engine, each as JSON").set_defaults(command=list_hosts)
+    return parser
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
-    parser.add_argument("command", choices=COMMANDS)
+    arguments = vars(_parser().parse_args())
+    command = arguments.pop("command")
     try:
-        COMMANDS[parser.parse_args().command]()
+        command(**arguments)
     except (process.EmbeddedError, engine.EngineMissing) as error:
         print(error, file=sys.stderr)
         return 1

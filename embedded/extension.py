@@ -8,12 +8,14 @@ MiniStack's internals are no interface, so its version is pinned and checked. Wh
 - CloudFormation: waits for an ECS service as AWS does; resource types that are missing; an operation that a kill cut
   off is rolled back at the next start
 - state is saved while the server runs, not only when it stops
+- EC2 instances that are real hosts: in instances.py, which this file imports
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fnmatch
 import functools
 import hashlib
 import http.client
@@ -55,6 +57,8 @@ from ministack.services import alb, ecr, ecs, ssm  # noqa: E402
 from ministack.services import cloudformation as cfn  # noqa: E402
 from ministack.services import ec2 as ec2_service  # noqa: E402
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks  # noqa: E402
+
+from . import instances  # noqa: E402
 
 app = ministack.app
 log = logging.getLogger("slipway")
@@ -614,6 +618,11 @@ _authorization_token = ecr._get_authorization_token
 _delete_repository = ecr._delete_repository
 _put_image = ecr._put_image
 _describe_images = ecr._describe_images
+_create_repository = ecr._create_repository
+_put_image_tag_mutability = ecr._put_image_tag_mutability
+_repo_shape = ecr._repo_shape
+_v2_put_manifest = ecr._v2_put_manifest
+_EXCLUSIONS = "imageTagMutabilityExclusionFilters"
 
 
 def _authorization_here(data: Json) -> Any:
@@ -640,6 +649,9 @@ def _put_image_as_aws(data: Json) -> Any:
         if tag and tag in image.get("imageTags", []) and image["imageDigest"] == digest:
             return error_response_json("ImageAlreadyExistsException", f"Image with digest '{digest}' and tag '{tag}' "
                                        f"already exists in the repository with name '{name}'", 400)
+    if tag and _excluded(name, tag, digest) is False:
+        return error_response_json("ImageTagAlreadyExistsException", f"The image tag '{tag}' already exists in the "
+                                   f"'{name}' repository and cannot be overwritten because the tag is immutable.", 400)
     answer = _put_image(data)
     if answer[0] < 400:
         ecr._manifest_blobs.setdefault(name, {}).setdefault(digest, data.get("imageManifest", "").encode())
@@ -660,9 +672,66 @@ def _describe_images_as_aws(data: Json) -> Any:
     answer = json.loads(body)
     for detail in answer["imageDetails"]:
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            manifest = json.loads(ecr._manifest_blobs[name][detail["imageDigest"]])
-            detail["imageSizeInBytes"] = manifest["config"]["size"] + sum(layer["size"] for layer in manifest["layers"])
+            detail["imageSizeInBytes"] = _image_size(name, detail["imageDigest"])
     return json_response(answer)
+
+
+def _image_size(name: str, digest: str) -> int:
+    """Of a list of manifests the largest, as AWS counts it."""
+    manifest = json.loads(ecr._manifest_blobs[name][digest])
+    if "manifests" in manifest:
+        return max(_image_size(name, part["digest"]) for part in manifest["manifests"])
+    return int(manifest["config"]["size"]) + sum(int(layer["size"]) for layer in manifest["layers"])
+
+
+def _excluded(name: str, tag: str, digest: str) -> bool | None:
+    """Where the repository has exclusions and the tag names another image: whether the tag may move on."""
+    repository = ecr._repositories.get(name) or {}
+    kind, _, exclusion = str(repository.get("imageTagMutability")).partition("_")
+    taken = any(tag in image.get("imageTags", []) and image["imageDigest"] != digest
+                for image in ecr._images.get(name, []))
+    if not (taken and exclusion):
+        return None
+    excluded = any(fnmatch.fnmatchcase(tag, item["filter"]) for item in repository.get(_EXCLUSIONS) or [])
+    return excluded is (kind == "IMMUTABLE")
+
+
+def _v2_put_manifest_with_exclusions(name: str, ref: str, headers: Json, body: bytes) -> Any:
+    if not ref.startswith("sha256:") and _excluded(name, ref, ecr._content_digest(body)) is False:
+        return ecr._registry_error(400, "TAG_INVALID", f"The image tag '{ref}' already exists in the '{name}' "
+                                   "repository and cannot be overwritten because the tag is immutable.", {"tag": ref})
+    return _v2_put_manifest(name, ref, headers, body)
+
+
+def _keep_exclusions(data: Json, answer: Any) -> Any:
+    """MiniStack keeps the kind of mutability alone."""
+    repository = ecr._repositories.get(data.get("repositoryName", ""))
+    if answer[0] >= 400 or repository is None:
+        return answer
+    repository.pop(_EXCLUSIONS, None)
+    if data.get(_EXCLUSIONS):
+        repository[_EXCLUSIONS] = data[_EXCLUSIONS]
+    content = json.loads(answer[2])
+    (content.get("repository") or content).update({_EXCLUSIONS: data[_EXCLUSIONS]} if data.get(_EXCLUSIONS) else {})
+    return json_response(content)
+
+
+def _ecr_cfn_with_exclusions(handler: Callable[..., Any], properties: str) -> Callable[..., Any]:
+    """A handler of AWS::ECR::Repository that also takes the exclusions over; properties: the argument that has them."""
+    places = list(inspect.signature(handler).parameters)
+
+    @functools.wraps(handler)
+    def handle(*arguments: Any) -> Any:
+        name, attributes = handler(*arguments)
+        filters = arguments[places.index(properties)].get("ImageTagMutabilityExclusionFilters") or []
+        repository = ecr._repositories[name]
+        repository.pop(_EXCLUSIONS, None)
+        if filters:
+            repository[_EXCLUSIONS] = [{"filterType": item["ImageTagMutabilityExclusionFilterType"],
+                                        "filter": item["ImageTagMutabilityExclusionFilterValue"]} for item in filters]
+        return name, attributes
+
+    return handle
 
 
 ecr._repo_uri = lambda name: f"localhost:{settings.PORT}/{name}"
@@ -671,6 +740,13 @@ ecr._get_authorization_token = _authorization_here
 ecr._delete_repository = _delete_repository_and_layers
 ecr._put_image = _put_image_as_aws
 ecr._describe_images = _describe_images_as_aws
+ecr._create_repository = lambda data: _keep_exclusions(data, _create_repository(data))
+ecr._put_image_tag_mutability = lambda data: _keep_exclusions(data, _put_image_tag_mutability(data))
+ecr._repo_shape = lambda repo: {**_repo_shape(repo), **{key: repo[key] for key in (_EXCLUSIONS,) if key in repo}}
+ecr._v2_put_manifest = _v2_put_manifest_with_exclusions
+provisioners._RESOURCE_HANDLERS["AWS::ECR::Repository"].update(
+    create=_ecr_cfn_with_exclusions(provisioners._ecr_repo_create, "props"),
+    update=_ecr_cfn_with_exclusions(provisioners._ecr_repo_update, "new_props"))
 
 
 # --- CloudFormation: waiting for a service --------------------------------------------------------------------------
@@ -761,7 +837,7 @@ def _await_steady(arn: str, stack_name: str) -> None:
 
 _worker_thread = stacks._runs_on_worker_thread
 _sends_back = stacks._sends_back_failed_update
-stacks._runs_on_worker_thread = lambda rtype: rtype == "AWS::ECS::Service" or _worker_thread(rtype)
+stacks._runs_on_worker_thread = lambda rtype: rtype in ("AWS::ECS::Service", instances.TYPE) or _worker_thread(rtype)
 stacks._sends_back_failed_update = lambda rtype: rtype == "AWS::ECS::Service" or _sends_back(rtype)
 
 
@@ -1075,6 +1151,12 @@ def _only_reads(scope: Json) -> bool:
     return action.startswith(_READS)
 
 
+async def recover(stop: asyncio.Event) -> None:
+    """After a start. Hosts last: an operation that is rolled back may take one away."""
+    await finish_interrupted(stop)
+    await instances.wake_hosts()
+
+
 #: Coroutines that run beside the server until its stop event.
 BACKGROUND: Iterable[Callable[[asyncio.Event], Coroutine[Any, Any, None]]] = (
-    save_state, serve_listeners, finish_interrupted, forget_stopped_tasks)
+    save_state, serve_listeners, recover, forget_stopped_tasks)

@@ -40,7 +40,7 @@ DEBIAN_KEYRING = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
 
 @dataclass(frozen=True)
 class Recipe:
-    """An image as data: its Dockerfile is in embedded/images/<name>/."""
+    """An image as data: its Dockerfile is in embedded/images/<name>/, or in a folder that it shares."""
 
     name: str
     official: str | None
@@ -49,10 +49,11 @@ class Recipe:
     packages: tuple[str, ...]
     megabytes: int
     """Disk space that making it needs."""
+    folder: str | None = None
 
     @property
     def directory(self) -> Path:
-        return RECIPES / self.name
+        return RECIPES / (self.folder or self.name)
 
     @property
     def repository(self) -> str:
@@ -81,6 +82,15 @@ PHP_APACHE = Recipe(
     megabytes=1000,
 )
 BASE_IMAGES: tuple[Recipe, ...] = (PHP_APACHE,)
+
+# What every cloud image of Debian has. Without python3-apt, as the smallest of them are.
+HOST_PACKAGES = ("ca-certificates", "dbus", "iproute2", "iputils-ping", "kmod", "less", "libpam-systemd", "netbase",
+                 "openssh-server", "procps", "python3", "sudo", "systemd", "systemd-sysv", "tzdata")
+#: Images of hosts by the system that they run. Only a host that needs one makes it.
+HOST_IMAGES: dict[str, Recipe] = {
+    name: Recipe(name=name, official=None, suite=suite, packages=HOST_PACKAGES, megabytes=1000, folder="host")
+    for name, suite in (("debian-12", "bookworm"), ("debian-13", "trixie"))
+}
 
 # Documentation and translations serve nobody in a container. Licences stay.
 DPKG_OPTIONS = (
@@ -199,16 +209,20 @@ def ensure_base_images(engine: Any, state_dir: Path, say: Say) -> dict[str, str]
 
     engine is a docker.DockerClient. Raises EmbeddedError with what to do where an image cannot be made.
     """
-    for recipe in BASE_IMAGES:
-        if not _has(engine, recipe.reference):
-            state_dir.mkdir(parents=True, exist_ok=True)
-            with _alone(state_dir / "images.lock", say) as lock:
-                if not _has(engine, recipe.reference):  # another run may just have made it
-                    _make(engine, recipe, state_dir, say, lock)
-        if not _same(engine, recipe.reference, recipe.latest):
-            engine.api.tag(recipe.reference, recipe.repository, "latest")
-            _remove_old(engine, recipe)
-    return {recipe.name: recipe.reference for recipe in BASE_IMAGES}
+    return {recipe.name: ensure_image(engine, recipe, state_dir, say) for recipe in BASE_IMAGES}
+
+
+def ensure_image(engine: Any, recipe: Recipe, state_dir: Path, say: Say) -> str:
+    """Return the reference of the recipe's image, made where it is missing."""
+    if not _has(engine, recipe.reference):
+        state_dir.mkdir(parents=True, exist_ok=True)
+        with alone(state_dir / "images.lock", say) as lock:
+            if not _has(engine, recipe.reference):  # another run may just have made it
+                _make(engine, recipe, state_dir, say, lock)
+    if not _same(engine, recipe.reference, recipe.latest):
+        engine.api.tag(recipe.reference, recipe.repository, "latest")
+        _remove_old(engine, recipe)
+    return recipe.reference
 
 
 def remove_base_images(engine: Any) -> int:
@@ -284,13 +298,14 @@ def _bootstrap(engine: Any, recipe: Recipe, state_dir: Path, progress: Progress,
     import docker
 
     _ensure_mmdebstrap(progress)
+    _ensure_keys(recipe.suite, progress)
     # mmdebstrap works as root of its own where it is not root, and that one may not enter a private directory.
     private = Path(tempfile.gettempdir()) / f"slipway-embedded-{os.getuid()}"
     work = state_dir / "mmdebstrap" if os.geteuid() == 0 else private
     _empty(work)
     _check_space(work, _engine_root(engine), recipe.megabytes)
-    options, proxies = acquire_settings(_output(["apt-config", "dump", "Acquire"]))
-    lines = source_lines(parse_sources(_output(["apt-get", "indextargets", "--format", INDEX_FORMAT])), recipe.suite,
+    options, proxies = acquire_settings(output(["apt-config", "dump", "Acquire"]))
+    lines = source_lines(parse_sources(output(["apt-get", "indextargets", "--format", INDEX_FORMAT])), recipe.suite,
                          str(DEBIAN_KEYRING) if DEBIAN_KEYRING.exists() else None)
     command = bootstrap_command(recipe, lines, options, as_root=os.geteuid() == 0)
     chatter: list[str] = []
@@ -368,10 +383,36 @@ def _ensure_mmdebstrap(progress: Progress) -> None:
         raise EmbeddedError("No image registry answers, and mmdebstrap, which makes images of packages, is missing: "
                             "run `sudo apt-get install mmdebstrap`, or run this as root.")
     progress.stage = "installing mmdebstrap"
+    install("mmdebstrap")
+
+
+def _ensure_keys(suite: str, progress: Progress) -> None:
+    """A release may be newer than the keys of this machine."""
+    keys = DEBIAN_KEYRING.parent
+    if not DEBIAN_KEYRING.exists() or any(keys.glob(f"debian-archive-{suite}-*")):
+        return
+    if os.geteuid() != 0:
+        raise EmbeddedError(f"This machine has no keys of Debian's {suite}: run `sudo apt-get update && sudo apt-get "
+                            "install debian-archive-keyring`, or run this as root.")
+    progress.stage = f"fetching the keys of {suite}"
+    install("debian-archive-keyring", fresh=True)
+
+
+def ensure_command(command: str, package: str, purpose: str) -> None:
+    """See to it that `command` is there, from `package` of this system. purpose: what it is for, in a few words."""
+    if shutil.which(command):
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise EmbeddedError(f"{command} is missing, which {purpose}: install the package {package}.")
+    install(package)
+
+
+def install(package: str, fresh: bool = False) -> None:
+    """Install a package with apt, as root. fresh: from lists fetched now, not from those that are there."""
     wait = ["-o", "DPkg::Lock::Timeout=300"]
-    if not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
+    if fresh or not any(Path("/var/lib/apt/lists").glob("*_Packages*")):
         _apt(["apt-get", "-qq", *wait, "update"])
-    _apt(["apt-get", "-qq", "-y", "--no-install-recommends", *wait, "install", "mmdebstrap"])
+    _apt(["apt-get", "-qq", "-y", "--no-install-recommends", *wait, "install", package])
 
 
 def _apt(command: list[str]) -> None:
@@ -386,13 +427,14 @@ def _apt(command: list[str]) -> None:
 # -- helpers ---------------------------------------------------------------------------------------------------------
 
 @contextlib.contextmanager
-def _alone(path: Path, say: Say) -> Iterator[int]:
+def alone(path: Path, say: Say | None = None) -> Iterator[int]:
     """One maker at a time. mmdebstrap inherits the lock, so it is held until also a child of a killed run has ended."""
     with path.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            say("Another run is making the base images: waiting for it.")
+            if say:
+                say("Another run is making the base images: waiting for it.")
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file.fileno()
 
@@ -434,7 +476,7 @@ def _empty(directory: Path, make: bool = True) -> None:
         directory.mkdir(mode=0o755, parents=True, exist_ok=True)
 
 
-def _output(command: list[str]) -> str:
+def output(command: list[str]) -> str:
     """What the command says; nothing where it fails or is missing, as on a system without apt."""
     try:
         return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL).stdout

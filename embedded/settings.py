@@ -11,9 +11,15 @@ ROOT = Path(__file__).resolve().parent.parent
 #: The region that MiniStack serves when nobody says otherwise.
 REGION = "us-east-1"
 
+
+def network_name(port: int) -> str:
+    """The bridge network of the embedded AWS on this port."""
+    return "slipway-aws" if port == 4566 else f"slipway-aws-{port}"
+
+
 PORT = int(os.environ.get("SLIPWAY_AWS_PORT", "4566"))
 STATE = Path(os.environ.get("SLIPWAY_AWS_STATE", ROOT / ".embedded"))
-NETWORK = "slipway-aws" if PORT == 4566 else f"slipway-aws-{PORT}"
+NETWORK = network_name(PORT)
 #: What MiniStack writes on its containers, with the port behind it, in the label ministack.instance.
 OWNER = "slipway"
 ENDPOINT = f"http://localhost:{PORT}"
@@ -44,6 +50,6 @@ def environment() -> dict[str, str]:
 def code_version() -> str:
     """Changes with the code of the embedded AWS, so that a running older one is replaced."""
     digest = hashlib.sha256()
-    for name in ("server.py", "extension.py", "target_health.py", "settings.py"):
+    for name in ("server.py", "extension.py", "instances.py", "hosts.py", "target_health.py", "settings.py"):
         digest.update((ROOT / "embedded" / name).read_bytes())
     return digest.hexdigest()[:12]

@@ -81,9 +81,12 @@ options:
     description: Stack policy as JSON text. Of an existing stack it is set before the update. Omitted means untouched.
     type: str
   rollback_triggers:
-    description: ARNs of CloudWatch alarms that make CloudFormation roll back. Omitted means untouched.
+    description:
+      - CloudWatch alarms that make CloudFormation roll back. Omitted means untouched.
+      - Each is the ARN of an alarm, or a mapping with C(arn) and C(type); the type is C(AWS::CloudWatch::Alarm) unless
+        given, and has to be C(AWS::CloudWatch::CompositeAlarm) for a composite alarm, whose ARN looks the same.
     type: list
-    elements: str
+    elements: raw
   rollback_monitoring_minutes:
     description: Minutes for which the alarms are watched after the update. Omitted means untouched.
     type: int
@@ -348,7 +351,7 @@ def main() -> None:
             "notification_arns": {"type": "list", "elements": "str"},
             "termination_protection": {"type": "bool"},
             "stack_policy": {"type": "str"},
-            "rollback_triggers": {"type": "list", "elements": "str"},
+            "rollback_triggers": {"type": "list", "elements": "raw"},
             "rollback_monitoring_minutes": {"type": "int"},
             "on_failure": {"type": "str", "choices": ["rollback", "do_nothing", "delete"]},
             "disable_rollback": {"type": "bool"},

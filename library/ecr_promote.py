@@ -40,7 +40,9 @@ options:
     description: AWS account of the registry to put it in. O(registry_id) when omitted.
     type: str
   create:
-    description: Whether to create the target repository when it is missing, with immutable tags and scanned on push.
+    description:
+      - Whether to create the target repository when it is missing, with immutable tags but for C(cache-*), and scanned
+        on push.
     type: bool
     default: false
 requirements:
@@ -132,6 +134,10 @@ api_calls:
   returned: always
 existing_digest:
   description: The digest that an immutable tag names.
+  type: str
+  returned: on a conflict of tags
+wanted_digest:
+  description: The digest that the tag was wanted for.
   type: str
   returned: on a conflict of tags
 remedy:

@@ -64,9 +64,10 @@ options:
     default: []
   cache:
     description:
-      - Where BuildKit keeps its cache, as C(repository:tag) in the same registry or a full reference. That repository's
-        tags must be mutable.
-      - Written by buildx with a builder that can export caches; other builders only read it.
+      - Where BuildKit keeps its cache, as C(repository:tag) in the same registry or a full reference. The tag must be
+        one that may move; in a repository made here those are the tags that begin with C(cache-).
+      - Written by buildx with a builder that can export caches - an engine with the containerd image store, or a
+        builder with another driver than C(docker). Other builders only read it.
     type: str
   force:
     description: Build and push although ECR holds the content, without the engine's cache.
@@ -90,9 +91,18 @@ options:
     type: bool
     default: true
   image_tag_mutability:
-    description: Whether tags may move. Untouched when omitted; a repository made here is immutable by default.
+    description:
+      - Whether tags may move. Untouched when omitted.
+      - A repository made here is V(immutable_with_exclusion) by default, with the exclusion C(cache-*).
     type: str
-    choices: [mutable, immutable]
+    choices: [mutable, immutable, mutable_with_exclusion, immutable_with_exclusion]
+  image_tag_exclusions:
+    description:
+      - Patterns of tags, up to five with up to two asterisks each, for which the opposite of O(image_tag_mutability)
+        holds.
+      - When omitted, those that the repository has, otherwise C(cache-*).
+    type: list
+    elements: str
   scan_on_push:
     description: Whether ECR scans what is pushed. Untouched when omitted; on for a repository made here.
     type: bool
@@ -223,7 +233,9 @@ digest:
   returned: always
   sample: sha256:0f3d...
 content_digest:
-  description: The digest of what the build is made from, C(unresolved) in check mode with a base image not yet known.
+  description:
+    - The digest of what the build is made from. C(unresolved) in check mode with a base image or a repository that is
+      not yet known.
   type: str
   returned: always
 size_bytes:
@@ -326,7 +338,9 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "source": {"type": "str"},
     "registry_id": {"type": "str"},
     "create": {"type": "bool", "default": True},
-    "image_tag_mutability": {"type": "str", "choices": ["mutable", "immutable"]},
+    "image_tag_mutability": {"type": "str", "choices": ["mutable", "immutable", "mutable_with_exclusion",
+                                                        "immutable_with_exclusion"]},
+    "image_tag_exclusions": {"type": "list", "elements": "str"},
     "scan_on_push": {"type": "bool"},
     "encryption": {"type": "dict", "options": {
         "type": {"type": "str", "choices": ["AES256", "KMS", "KMS_DSSE"]},

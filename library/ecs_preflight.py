@@ -45,6 +45,10 @@ options:
     description: Parameters of the template that the user sets.
     type: dict
     default: {}
+  account:
+    description: Number of the AWS account that the credentials must be of; empty for any.
+    type: str
+    default: ""
 author: The slipway developers
 extends_documentation_fragment:
   - slipway_aws
@@ -94,6 +98,7 @@ def work(module: Any, _progress: Progress) -> dict[str, Any]:
     preflight.check(**{name: module.params[name] for name in _VALUES})
     aws = Aws(module.params)
     who = aws.call("sts", "get_caller_identity")
+    preflight.check_account(module.params["account"], who["Account"])
     return {"changed": False, "account": who["Account"], "arn": who["Arn"], "region": aws.region,
             "api_calls": aws.api_calls()}
 
@@ -108,6 +113,7 @@ def main() -> None:
         "tag": {"type": "str", "default": ""},
         "template": {"type": "path", "required": True},
         "parameters": {"type": "dict", "default": {}},
+        "account": {"type": "str", "default": ""},
         **AWS_ARGUMENTS,
     }, supports_check_mode=True)
     door.run(module, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -22,6 +23,9 @@ def run(module: Any, work: Callable[[Any, Progress], dict[str, Any]]) -> None:
         result = work(module, progress)
     except SlipwayError as error:
         module.fail_json(msg=str(error), remedy=error.remedy, **error.details)
+    except ImportError as error:
+        module.fail_json(msg=f"The Python of this host, {sys.executable}, cannot import {error.name}: {error}.",
+                         remedy="Install it for that Python, or set ansible_python_interpreter to one that has it.")
     except OSError as error:
         # A file of this machine that nobody foresaw: its name and the reason say more than a traceback.
         module.fail_json(msg=f"{error.filename}: {error.strerror}." if error.filename else str(error))

@@ -29,13 +29,15 @@ class InvalidInput(SlipwayError):
 
 
 class AwsError(SlipwayError):
-    """AWS refused or could not be reached. `code` is AWS's error code, '' for a connection error."""
+    """AWS refused or could not be reached. `code` is AWS's error code, '' for a connection error; `response` is what
+    AWS answered, {} for none."""
 
     def __init__(self, message: str, remedy: str = "", code: str = "", operation: str = "", **details: Any) -> None:
         super().__init__(message, remedy, **details)
         self.code = code
         self.operation = operation
         self.aws_message = message
+        self.response: dict[str, Any] = {}
 
 
 class EngineError(SlipwayError):

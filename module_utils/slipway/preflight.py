@@ -35,6 +35,13 @@ def check(app_name: str, stack_name: str, repository: str, source: str, dockerfi
         raise InvalidInput("\n".join([f"{len(faults)} values are at fault:", *(f"- {fault}" for fault in faults)]))
 
 
+def check_account(wanted: str, found: str) -> None:
+    """Raise InvalidInput when the credentials are of another account than the release is meant for; '' is any."""
+    if wanted not in ("", found):
+        raise InvalidInput(f"These credentials belong to account {found}, and the release is meant for {wanted}.",
+                           "Use the role or profile of the right account, or correct ecs_release_account.")
+
+
 def _faults(app_name: str, stack_name: str, repository: str, source: str, dockerfile: str, tag: str, template: str,
             parameters: dict[str, Any]) -> Iterator[SlipwayError]:
     if not app_name:

@@ -216,7 +216,9 @@ def test_what_another_launch_type_replaces_has_no_fixed_name(resources: Json, ki
 
 def test_images_are_immutable_scanned_and_encrypted() -> None:
     repository = properties(load("registry.yml")["Resources"], "AWS::ECR::Repository")
-    assert repository["ImageTagMutability"] == "IMMUTABLE"
+    assert repository["ImageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    assert repository["ImageTagMutabilityExclusionFilters"] == [
+        {"ImageTagMutabilityExclusionFilterType": "WILDCARD", "ImageTagMutabilityExclusionFilterValue": "cache-*"}]
     assert repository["ImageScanningConfiguration"] == {"ScanOnPush": True}
     assert repository["EncryptionConfiguration"]["EncryptionType"] == {"Fn::If": ["HasKmsKey", "KMS", "AES256"]}
 

@@ -13,6 +13,7 @@ import time
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,23 @@ class Demo:
     def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([".venv/bin/ansible-playbook", "-i", "inventories/embedded", *arguments], cwd=ROOT,
                               env=self.env, text=True, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+
+    def ledger(self) -> list[dict[str, Any]]:
+        """The records of the demo's releases, oldest first."""
+        return [json.loads(item["entry"]["S"]) for item in self._items() if item["id"]["S"] != "lock"]
+
+    def lock(self) -> dict[str, Any] | None:
+        return next((item for item in self._items() if item["id"]["S"] == "lock"), None)
+
+    def _items(self) -> list[dict[str, Any]]:
+        import boto3
+
+        table = boto3.client("dynamodb", endpoint_url=f"http://localhost:{PORT}", region_name="us-east-1",
+                             aws_access_key_id="embedded", aws_secret_access_key="embedded")
+        items: list[dict[str, Any]] = table.query(
+            TableName="slipway-demo-ledger", KeyConditionExpression="service = :s", ConsistentRead=True,
+            ExpressionAttributeValues={":s": {"S": "slipway-demo-service"}})["Items"]
+        return items
 
     def paint(self, colour: str) -> None:
         """Give the page another background: the one line that the sample application is made to have changed."""
@@ -156,7 +174,7 @@ def test_an_edit_is_released_without_a_failed_request(demo: Demo, url: str) -> N
     with PollingClient(url) as client:
         run = demo.make("demo")
     assert run.returncode == 0, run.stdout
-    assert changed(run.stdout) == 2
+    assert changed(run.stdout) == 3  # image, stack, and the record of both
     assert "pink" in page(url)
     assert client.saw("pink")
     assert client.saw("lightblue")
@@ -167,7 +185,7 @@ def test_a_release_alone_changes_the_image_tag_only(demo: Demo, url: str) -> Non
     demo.paint("plum")
     run = demo.play("playbooks/release.yml")
     assert run.returncode == 0, run.stdout
-    assert changed(run.stdout) == 2
+    assert changed(run.stdout) == 3
     assert colour_of(url) == "plum"
     assert changed(demo.make("demo").stdout) == 0
 
@@ -250,7 +268,48 @@ def test_nothing_secret_is_shown_even_at_vvv(demo: Demo, url: str) -> None:
     assert "ministack-auth-token" not in run.stdout
     # The token as the registry API hands it out: base64 of user and password.
     assert "QVdTOm1pbmlzdGFjay1hdXRoLXRva2Vu" not in run.stdout
-    assert changed(demo.make("demo").stdout) <= 1
+    assert changed(demo.make("demo").stdout) <= 2
+
+
+def test_a_rollback_leads_to_the_last_good_release_without_a_failed_request(demo: Demo, url: str) -> None:
+    """After the releases of the tests before: two good ones, then images that crashed, hung or did not build."""
+    demo.paint("navy")
+    assert demo.make("demo").returncode == 0
+    demo.paint("teal")
+    assert demo.make("demo").returncode == 0
+    *_, navy, teal = [record for record in demo.ledger() if record["verdict"] == "completed"]
+    plan = demo.play("playbooks/rollback.yml", "--check")
+    assert f"back to {navy['tag']}" in re.sub(r"\s+", " ", plan.stdout), plan.stdout
+    assert colour_of(url) == "teal"
+    with PollingClient(url) as client:
+        run = demo.play("playbooks/rollback.yml", "-e", f"ecs_release_report_dir={demo.state}-report")
+    assert run.returncode == 0, run.stdout
+    assert client.failures == {}
+    assert colour_of(url) == "navy"
+    record = demo.ledger()[-1]
+    assert (record["kind"], record["verdict"], record["tag"]) == ("rollback", "completed", navy["tag"])
+    assert record["from"] == {"tag": teal["tag"]}
+    written = Path(f"{demo.state}-report")
+    assert json.loads((written / "release.json").read_text()) == record
+    assert navy["tag"] in (written / "release.html").read_text()
+    # By name it leads forward again.
+    assert demo.play("playbooks/rollback.yml", "-e", f"ecs_release_rollback_to={teal['tag']}").returncode == 0
+    assert colour_of(url) == "teal"
+
+
+def test_the_ledger_has_told_the_failures_too(demo: Demo, url: str) -> None:
+    verdicts = [record["verdict"] for record in demo.ledger()]
+    assert {"completed", "stack_failed", "image_failed"} <= set(verdicts)
+    crashed = next(record for record in demo.ledger() if "no database" in json.dumps(record))
+    assert "no database at db:5432" in json.dumps(crashed["evidence"]) + crashed["message"]
+
+
+def test_a_rollback_to_what_is_not_there_touches_nothing(demo: Demo, url: str) -> None:
+    before = page(url)
+    run = demo.play("playbooks/rollback.yml", "-e", "ecs_release_rollback_to=v0.0.0")
+    assert run.returncode != 0
+    assert "has no image v0.0.0" in re.sub(r"\s+", " ", run.stdout)
+    assert page(url).split("Time")[0] == before.split("Time")[0]
 
 
 @pytest.mark.parametrize(("how", "after", "colour"), [
@@ -270,6 +329,10 @@ def test_interrupted_anywhere_it_goes_on_when_run_again(demo: Demo, url: str, ho
     assert again.returncode == 0, again.stdout
     assert f"background: {colour}" in page(url_of(again.stdout))
     assert changed(demo.make("demo").stdout) == 0
+    # Whatever became of the interrupted release, the ledger names what is deployed, and nobody holds the lock.
+    assert demo.lock() is None
+    deployed = [record for record in demo.ledger() if record["verdict"] == "completed"][-1]
+    assert deployed["tag"] in page(url_of(again.stdout))
 
 
 def test_teardown_asks_first_then_leaves_the_account_empty(demo: Demo, url: str) -> None:

@@ -38,11 +38,12 @@ def stack(status: str, **more: Any) -> dict[str, Any]:
 
 def event(logical: str, status: str, kind: str = "AWS::SQS::Queue", reason: str = "", ago: float = 0,
           arn: str = ARN, physical: str = "p") -> dict[str, Any]:
-    whole = kind == "stack"
-    return {"EventId": f"e{next(_numbers)}", "StackId": arn, "StackName": "web", "LogicalResourceId": logical,
+    whole, number = kind == "stack", next(_numbers)
+    return {"EventId": f"e{number}", "StackId": arn, "StackName": "web", "LogicalResourceId": logical,
             "PhysicalResourceId": arn if whole else physical, "ResourceStatus": status, "ResourceStatusReason": reason,
             "ResourceType": "AWS::CloudFormation::Stack" if whole or kind == "nested" else kind,
-            "Timestamp": datetime.now(UTC) + timedelta(seconds=2 - ago)}
+            # Newer than the operation, whenever its test comes; `ago` may make it older. Lists have the newest first.
+            "Timestamp": datetime.now(UTC) + timedelta(seconds=600 - ago, microseconds=-100 * number)}
 
 
 def events(*newest_first: dict[str, Any], token: str = "") -> dict[str, Any]:
@@ -111,6 +112,112 @@ def test_ordinary_update(run: Run) -> None:
     assert server.of("DescribeChangeSet")[0]["IncludePropertyValues"] == "true"
 
 
+ALARM = "arn:aws:cloudwatch:eu-west-1:123456789012:alarm:"
+PLAIN = {"Arn": f"{ALARM}a", "Type": "AWS::CloudWatch::Alarm"}
+COMPOSITE = {"Arn": f"{ALARM}b", "Type": "AWS::CloudWatch::CompositeAlarm"}
+
+
+def test_rollback_triggers_plain_and_composite(run: Run) -> None:
+    wanted = [PLAIN["Arn"], {"arn": COMPOSITE["Arn"], "type": COMPOSITE["Type"]}]
+    _, server = run({}, rollback_triggers=wanted, rollback_monitoring_minutes=5)
+    (request,) = server.of("CreateChangeSet")
+    assert request["RollbackConfiguration"] == {"RollbackTriggers": [PLAIN, COMPOSITE], "MonitoringTimeInMinutes": "5"}
+    present = {"RollbackTriggers": [PLAIN, COMPOSITE], "MonitoringTimeInMinutes": 5}
+    there = {"DescribeStacks": stack("UPDATE_COMPLETE", RollbackConfiguration=present),
+             "GetTemplate": {"TemplateBody": TEMPLATE}}
+    same, server = run(there, rollback_triggers=wanted)
+    assert not same["changed"]
+    assert server.calls["CreateChangeSet"] == 0
+    longer, server = run(there, rollback_monitoring_minutes=10)
+    assert longer["changed"]
+    (request,) = server.of("CreateChangeSet")
+    assert request["RollbackConfiguration"] == {"RollbackTriggers": [PLAIN, COMPOSITE], "MonitoringTimeInMinutes": "10"}
+
+
+@pytest.mark.parametrize("wrong", [{"arn": ALARM, "type": "AWS::EC2::Instance"}, {"type": "AWS::CloudWatch::Alarm"}, 7])
+def test_rollback_triggers_that_are_none(run: Run, wrong: Any) -> None:
+    result, server = run({}, rollback_triggers=[wrong])
+    assert result["failed"]
+    assert "rollback" in result["msg"]
+    assert not server.calls
+
+
+NESTED = """
+Parameters:
+  Word: {Type: String, NoEcho: true, Default: none}
+Resources:
+  Inner: {Type: AWS::CloudFormation::Stack, Properties: {TemplateURL: https://bucket.s3.amazonaws.com/inner.yml}}
+"""
+
+
+def change_set_of(name: str, *changes: dict[str, Any], root: str = "") -> dict[str, Any]:
+    return {"ChangeSetId": f"{CHANGE_SET}-{name}", "StackId": ARN, "Status": "CREATE_COMPLETE",
+            "ExecutionStatus": "AVAILABLE", "Changes": [{"Type": "Resource", "ResourceChange": c} for c in changes],
+            **({"RootChangeSetId": root, "ParentChangeSetId": root} if root else {})}
+
+
+def modified(logical: str, kind: str, before: str, after: str, **more: Any) -> dict[str, Any]:
+    return {"Action": "Modify", "LogicalResourceId": logical, "PhysicalResourceId": f"{logical}-1",
+            "Replacement": "False", "ResourceType": kind, "BeforeContext": before, "AfterContext": after, **more}
+
+
+@pytest.fixture
+def nested_plan() -> Script:
+    """A stack in a stack in the stack, each with a change of its own."""
+    inner, deep = f"{CHANGE_SET}-inner", f"{CHANGE_SET}-deep"
+    pages = {
+        CHANGE_SET: {**change_set_of("root", modified(
+            "Inner", "AWS::CloudFormation::Stack", "{}", "{}", ChangeSetId=inner)), "ChangeSetId": CHANGE_SET},
+        inner: change_set_of(
+            "inner",
+            modified("Queue", "AWS::SQS::Queue", '{"Properties":{"DelaySeconds":"1"}}',
+                     '{"Properties":{"DelaySeconds":"5"}}'),
+            modified("Parameter", "AWS::SSM::Parameter", '{"Properties":{"Value":"old words"}}',
+                     '{"Properties":{"Value":"correct horse"}}'),
+            modified("Deep", "AWS::CloudFormation::Stack", "{}", "{}", ChangeSetId=deep), root=CHANGE_SET),
+        deep: change_set_of(
+            "deep", modified("Db", "AWS::RDS::DBInstance", '{"Properties":{"Engine":"mysql"}}',
+                             '{"Properties":{"Engine":"postgres"}}', Replacement="True"), root=CHANGE_SET),
+    }
+    return lambda request: pages[request["ChangeSetName"]]
+
+
+def test_changes_of_nested_stacks_are_shown(run: Run, nested_plan: Script, tmp_path: Path) -> None:
+    template = tmp_path / "nested.yml"
+    template.write_text(NESTED)
+    result, server = run({"DescribeChangeSet": nested_plan}, template=str(template), check=True,
+                         secret_parameters={"Word": "correct horse"})
+    assert server.of("CreateChangeSet")[0]["IncludeNestedStacks"] == "true"
+    assert [c["logical_resource_id"] for c in result["changes"]] == [
+        "Inner", "Inner/Queue", "Inner/Parameter", "Inner/Deep", "Inner/Deep/Db"]
+    assert "Inner/Queue.DelaySeconds: 1\n" in result["diff"]["before"]
+    assert "Inner/Queue.DelaySeconds: 5\n" in result["diff"]["after"]
+    assert "Inner/Deep/Db (AWS::RDS::DBInstance): replaced\n" in result["diff"]["after"]
+    assert "Inner/Deep/Db.Engine: postgres" in result["diff"]["after"]
+    assert "correct horse" not in json.dumps(result)
+    # The one at the root takes the others along; AWS refuses to delete those.
+    assert [r["ChangeSetName"] for r in server.of("DeleteChangeSet")] == [CHANGE_SET]
+    assert server.calls["ExecuteChangeSet"] == 0
+
+
+def test_what_a_nested_stack_would_replace_can_be_refused(run: Run, nested_plan: Script, tmp_path: Path) -> None:
+    template = tmp_path / "nested.yml"
+    template.write_text(NESTED)
+    result, server = run({"DescribeChangeSet": nested_plan}, template=str(template), protected=["AWS::RDS::*"])
+    assert "Inner/Deep/Db (AWS::RDS::DBInstance) would be replaced, but it is protected" in result["msg"]
+    assert server.calls["ExecuteChangeSet"] == 0
+    assert server.calls["DeleteChangeSet"] == 1
+
+
+def test_an_update_with_nested_stacks_is_executed_at_the_root(run: Run, nested_plan: Script, tmp_path: Path) -> None:
+    template = tmp_path / "nested.yml"
+    template.write_text(NESTED)
+    result, server = run({"DescribeChangeSet": nested_plan}, template=str(template))
+    assert result["changed"]
+    assert [r["ChangeSetName"] for r in server.of("ExecuteChangeSet")] == [CHANGE_SET]
+    assert len(result["changes"]) == 5
+
+
 def test_a_change_set_takes_its_time(run: Run) -> None:
     result, _ = run({"DescribeChangeSet": [{**MODIFY, "Status": "CREATE_PENDING"},
                                            {**MODIFY, "Status": "CREATE_IN_PROGRESS"}, MODIFY]})
@@ -167,7 +274,7 @@ def test_cleanup_is_not_the_end(run: Run) -> None:
 
 
 def test_old_events_are_never_fetched(run: Run) -> None:
-    old = [event("Queue", "UPDATE_COMPLETE", ago=1000 + n) for n in range(90)]
+    old = [event("Queue", "UPDATE_COMPLETE", ago=2000 + n) for n in range(90)]
     begun = event("web", "UPDATE_IN_PROGRESS", "stack")
     pages = [events(begun, *old, token="more"), events(begun, *old, token="more"),
              events(event("web", "UPDATE_COMPLETE", "stack"), begun, *old, token="more")]

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,23 +25,29 @@ class EmbeddedAws:
     state: Path
     gateway: str
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, region: str = "") -> Any:
         import boto3
 
-        return boto3.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"], region_name=self.env["AWS_REGION"],
+        return boto3.client(service, endpoint_url=self.env["AWS_ENDPOINT_URL"],
+                            region_name=region or self.env["AWS_REGION"],
                             aws_access_key_id=self.env["AWS_ACCESS_KEY_ID"],
                             aws_secret_access_key=self.env["AWS_SECRET_ACCESS_KEY"])
 
 
-@pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
-    """The embedded AWS, started as `make aws` starts it, and removed as `make down` does."""
-    state = tmp_path_factory.mktemp("aws")
-    own = {"SLIPWAY_AWS_PORT": str(PORT), "SLIPWAY_AWS_STATE": str(state)}
-    environment = {**os.environ, **own}
+@contextmanager
+def embedded_aws(state: Path, port: int, **more: str) -> Iterator[EmbeddedAws]:
+    """An embedded AWS, started as `make aws` starts it, and removed as `make down` does. more: for its environment."""
+    own = {"SLIPWAY_AWS_PORT": str(port), "SLIPWAY_AWS_STATE": str(state)}
+    environment = {**os.environ, **own, **more}
     subprocess.run([sys.executable, "-m", "embedded", "up"], cwd=ROOT, env=environment, check=True)
     from embedded import engine, settings
 
-    gateway = engine.client().networks.get(f"slipway-aws-{PORT}").attrs["IPAM"]["Config"][0]["Gateway"]
-    yield EmbeddedAws({**settings.environment(), **own, "AWS_ENDPOINT_URL": f"http://localhost:{PORT}"}, state, gateway)
+    gateway = engine.client().networks.get(f"slipway-aws-{port}").attrs["IPAM"]["Config"][0]["Gateway"]
+    yield EmbeddedAws({**settings.environment(), **own, "AWS_ENDPOINT_URL": f"http://localhost:{port}"}, state, gateway)
     subprocess.run([sys.executable, "-m", "embedded", "down"], cwd=ROOT, env=environment, check=True)
+
+
+@pytest.fixture(scope="session")
+def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
+    with embedded_aws(tmp_path_factory.mktemp("aws"), PORT) as one:
+        yield one

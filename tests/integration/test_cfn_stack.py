@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from benchmarks.proxy import Call, Proxy
 
 ROOT = Path(__file__).resolve().parents[2]
 UNKNOWN = "(known after apply)"
@@ -51,6 +54,14 @@ Resources:
     Properties: {Handle: !Ref Handle, Timeout: !Ref Seconds, Count: 1}
 """
 ONE_QUEUE = "Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: !Sub '${AWS::StackName}-a'}}}\n"
+#: Takes until it is told to end.
+SIGNALLED = """
+Resources:
+  Queue: {Type: AWS::SQS::Queue, Properties: {QueueName: !Sub '${AWS::StackName}-a'}}
+  Wait:
+    Type: AWS::CloudFormation::WaitCondition
+    CreationPolicy: {ResourceSignal: {Count: 1, Timeout: PT5M}}
+"""
 
 
 class Stack:
@@ -121,6 +132,25 @@ class Stack:
         while self.status() != status:
             assert time.monotonic() < deadline, f"{self.status()} instead of {status}"
             time.sleep(0.05)
+
+    def wait_for_line(self, words: str) -> None:
+        """Until the module that was started says so."""
+        deadline = time.monotonic() + 60
+        while not (self.progress.exists() and words in self.progress.read_text()):
+            assert time.monotonic() < deadline, f"it never said {words!r}"
+            time.sleep(0.05)
+
+    def signal(self) -> None:
+        """End the wait of SIGNALLED, once it waits."""
+        deadline = time.monotonic() + 60
+        while True:
+            newest = self.cloudformation.describe_stack_events(StackName=self.name)["StackEvents"][0]
+            if (newest["LogicalResourceId"], newest["ResourceStatus"]) == ("Wait", "CREATE_IN_PROGRESS"):
+                break
+            assert time.monotonic() < deadline, newest
+            time.sleep(0.05)
+        self.cloudformation.signal_resource(StackName=self.name, LogicalResourceId="Wait", UniqueId="end",
+                                            Status="SUCCESS")
 
     def clean(self) -> None:
         with contextlib.suppress(Exception):
@@ -294,11 +324,32 @@ def test_failed_update_is_rolled_back_and_told(stack: Stack) -> None:
 
 def test_operation_of_somebody_else_is_waited_for(stack: Stack) -> None:
     stack.good(template=stack.template(ONE_QUEUE))
-    stack.cloudformation.update_stack(StackName=stack.name, TemplateBody=SLOW,
-                                      Parameters=[{"ParameterKey": "Seconds", "ParameterValue": "2"}])
-    result = stack.good(template=stack.template(ONE_QUEUE), tags={"a": "b"})
+    stack.cloudformation.update_stack(StackName=stack.name, TemplateBody=SIGNALLED)
+    process = stack.start(template=stack.template(ONE_QUEUE), tags={"a": "b"})
+    stack.wait_for_line("waiting for its end")
+    stack.signal()
+    result = stack.end(process)
     assert result["status"] == "UPDATE_COMPLETE"
+    assert result["tags"] == {"a": "b"}
     assert "waiting for its end" in stack.lines[0]
+
+
+def test_the_last_duration_tells_when_to_look(stack: Stack) -> None:
+    """The same update again: no more than the calls that it takes to see its end, most of them around it."""
+    template = stack.template(SIGNALLED, "signalled.yml")
+    stack.good(template=stack.template(ONE_QUEUE))
+    calls = []
+    for _ in range(2):
+        process = stack.start(template=template)
+        stack.wait_for_line("AWS::CloudFormation::WaitCondition")
+        time.sleep(8)  # what the update takes is what this is about
+        stack.signal()
+        result = stack.end(process)
+        assert result["status"] == "UPDATE_COMPLETE"
+        calls.append(result["api_calls"]["cloudformation.DescribeStackEvents"])
+        stack.good(template=stack.template(ONE_QUEUE))
+    first, again = calls
+    assert again < first <= 20
 
 
 def test_wait_limit_says_what_was_in_progress(stack: Stack) -> None:
@@ -349,6 +400,55 @@ def test_killed_anywhere_the_next_run_converges(stack: Stack) -> None:
     result = stack.good(template=template, parameters={"Label": "end"})
     assert result["outputs"]["Label"] == "end"
     assert stack.pending_change_sets() == []
+
+
+class Fatal(list[Call]):
+    """Calls that passed; as soon as there are so many, the process that made them is killed before it has the answer.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._number = number
+        self.process: subprocess.Popen[str] | None = None
+
+    def append(self, call: Call) -> None:
+        super().append(call)
+        if len(self) == self._number and self.process:
+            self.process.kill()
+            self.process.wait()
+
+
+FULL = """
+Resources:
+  Bucket: {Type: AWS::S3::Bucket, Properties: {BucketName: !Sub '${AWS::StackName}-full'}}
+  Queue: {Type: AWS::SQS::Queue}
+"""
+
+
+def test_killed_after_any_call_of_a_deletion_the_next_run_converges(stack: Stack) -> None:
+    s3, deletions = stack.aws.client("s3"), 0
+    for number in itertools.count(1):
+        if stack.status() is None:
+            stack.cloudformation.create_stack(StackName=stack.name, TemplateBody=FULL)
+            stack.wait_for("CREATE_COMPLETE")
+        for key in ("a", "b/c"):
+            with contextlib.suppress(s3.exceptions.NoSuchBucket):  # the deletion goes on without us
+                s3.put_object(Bucket=f"{stack.name}-full", Key=key, Body=b"x")
+        with Proxy(stack.aws.env["AWS_ENDPOINT_URL"]) as proxy:
+            proxy.calls = fatal = Fatal(number)
+            process = fatal.process = stack.start(state="absent", empty_on_delete=True, endpoint_url=proxy.url)
+            process.communicate(timeout=120)
+        deletions += any(call.operation == "DeleteStack" for call in fatal)
+        # Whatever is left, the next run ends with.
+        stack.good(state="absent", empty_on_delete=True)
+        assert stack.status() is None
+        assert f"{stack.name}-full" not in [b["Name"] for b in s3.list_buckets()["Buckets"]]
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+        assert len(fatal) == number
+    assert number > 6, "there was more to interrupt"
+    assert deletions >= 2, "it was never interrupted after the deletion began"
 
 
 def test_left_overs_of_a_killed_preview(stack: Stack) -> None:

@@ -8,12 +8,16 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
 import docker
 import pytest
 
+from tests.integration import documented
+from tests.integration.conftest import PORT, embedded_aws
+from tests.integration.registry_proxy import Proxy, running
 from tests.integration.test_ecr_push import remove_images
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +30,8 @@ class Shop:
     """A repository with one image, and the module."""
 
     def __init__(self, aws: Any, context: Path) -> None:
-        self.aws = aws
+        self.aws, self.context = aws, context
+        self.endpoint_url: str | None = None
         self.name = f"promote-test/{uuid.uuid4().hex[:10]}"
         context.mkdir()
         (context / "Dockerfile").write_text("FROM scratch\nCOPY . /\n")
@@ -35,10 +40,13 @@ class Shop:
         assert not self.image.get("failed"), self.image["msg"]
 
     def run(self, module: str, check: bool = False, **arguments: Any) -> dict[str, Any]:
+        if self.endpoint_url:
+            arguments["endpoint_url"] = self.endpoint_url
         done = subprocess.run([sys.executable, "-c", RUN, module, str(ROOT)], env={**os.environ, **self.aws.env},
                               input=json.dumps({"ANSIBLE_MODULE_ARGS": {**arguments, "_ansible_check_mode": check}}),
-                              capture_output=True, text=True, timeout=120, check=False)
+                              capture_output=True, text=True, timeout=300, check=False)
         result: dict[str, Any] = json.loads(done.stdout or json.dumps({"failed": True, "msg": done.stderr}))
+        documented.check(module, result)
         return result
 
     def promote(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
@@ -81,6 +89,102 @@ def test_a_tag_of_another_image_is_refused(shop: Shop, tmp_path: Path) -> None:
     remove_images(other.name)
     assert result["failed"]
     assert (result["existing_digest"], result["wanted_digest"]) == (shop.image["digest"], other.image["digest"])
+
+
+# -- the registry of another account, or of another region -------------------------------------------------------------
+
+ELSEWHERE = "222222222222"
+
+
+class Regions:
+    """Two embedded AWS behind one endpoint: the account ELSEWHERE and every region but ours is the other one.
+
+    Each registry has a password of its own, which only its own token holds.
+    """
+
+    def __init__(self, here: Proxy, there: Proxy, front: Proxy) -> None:
+        self.here, self.there, self.front = here, there, front
+        here.password, there.password = uuid.uuid4().hex, uuid.uuid4().hex
+        front.route = lambda headers, body: (there if self._elsewhere(headers, body) else here).url
+
+    @staticmethod
+    def _elsewhere(headers: Message, body: bytes) -> bool:
+        region = str(headers["Authorization"]).split("/")[2]
+        asked = json.loads(body)
+        return region != "us-east-1" or ELSEWHERE in (asked.get("registryId"), *asked.get("registryIds", []))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    with embedded_aws(tmp_path_factory.mktemp("elsewhere"), PORT + 3, MINISTACK_ACCOUNT_ID=ELSEWHERE) as one:
+        yield one
+        remove_images("promote-test/")
+
+
+@pytest.fixture
+def regions(shop: Shop, elsewhere: Any) -> Iterator[Regions]:
+    with (running(shop.aws.env["AWS_ENDPOINT_URL"]) as here, running(elsewhere.env["AWS_ENDPOINT_URL"]) as there,
+          running(here.url) as front):
+        shop.endpoint_url = front.url
+        yield Regions(here, there, front)
+
+
+def _held(aws: Any, repository: str, region: str) -> dict[str, str]:
+    client = aws.client("ecr", region)
+    return {tag: detail["imageDigest"] for detail in client.describe_images(repositoryName=repository)["imageDetails"]
+            for tag in detail.get("imageTags", [])}
+
+
+def test_another_region(shop: Shop, regions: Regions, elsewhere: Any) -> None:
+    missing = shop.promote(tag="v1", to_region="eu-central-1")
+    assert "does not exist in eu-central-1" in missing["msg"]
+    # The upload of the large layer is cut off once.
+    cut = iter([True])
+    regions.there.rule = lambda method, path, operation: "cut" if method == "PATCH" and next(cut, False) else None
+    result = shop.promote(tag="v1", to_region="eu-central-1", create=True)
+    assert not result.get("failed"), result["msg"]
+    assert (result["changed"], result["digest"]) == (True, shop.image["digest"])
+    assert (result["layers_pushed"], result["layers_existing"]) == (2, 0)
+    assert result["repository_uri"].startswith(regions.there.url.removeprefix("http://"))
+    assert _held(elsewhere, shop.name, "eu-central-1") == {"v1": shop.image["digest"]}
+    pulled = docker.from_env().api.pull(result["image_uri_by_digest"], auth_config={
+        "username": "AWS", "password": regions.there.password})
+    assert "error" not in pulled
+    assert not shop.promote(tag="v1", to_region="eu-central-1")["changed"]
+    # Each registry was asked with its own token: the other one's is refused.
+    assert {"GetAuthorizationToken"} <= {operation for _, _, operation in regions.here.seen}
+    regions.there.password = regions.here.password + "x"
+    regions.front.route = lambda headers, body: (
+        regions.here if b"registryIds" in body or headers["X-Amz-Target"].endswith("GetAuthorizationToken")
+        or "/us-east-1/" in headers["Authorization"] else regions.there).url
+    wrong = shop.promote(tag="v1", to_repository=f"{shop.name}-b", to_region="eu-central-1", create=True)
+    assert "401" in wrong["msg"]
+
+
+def test_another_account(shop: Shop, regions: Regions, elsewhere: Any) -> None:
+    result = shop.promote(tag="v1", to_registry_id=ELSEWHERE, create=True)
+    assert not result.get("failed"), result["msg"]
+    assert _held(elsewhere, shop.name, "us-east-1") == {"v1": shop.image["digest"]}
+    [repository] = elsewhere.client("ecr").describe_repositories(repositoryNames=[shop.name])["repositories"]
+    assert repository["registryId"] == ELSEWHERE
+    assert repository["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    assert not shop.promote(tag="v1", to_registry_id=ELSEWHERE)["changed"]
+    # And back again from there, under another name.
+    back = shop.promote(tag="v1", registry_id=ELSEWHERE, to_registry_id="000000000000",
+                        to_repository=f"{shop.name}-back", create=True)
+    assert not back.get("failed"), back["msg"]
+    assert _held(shop.aws, f"{shop.name}-back", "us-east-1") == {"v1": shop.image["digest"]}
+
+
+def test_push_to_another_account(shop: Shop, regions: Regions, elsewhere: Any) -> None:
+    (shop.context / "index.html").write_text("for the other account")
+    result = shop.run("ecr_push", repository=shop.name, path=str(shop.context), tag="v2", registry_id=ELSEWHERE)
+    assert not result.get("failed"), result["msg"]
+    assert _held(elsewhere, shop.name, "us-east-1")["v2"] == result["digest"]
+    assert "v2" not in _held(shop.aws, shop.name, "us-east-1")
+    again = shop.run("ecr_push", repository=shop.name, path=str(shop.context), registry_id=ELSEWHERE)
+    assert (again["changed"], again["tag"]) == (False, "v2")
+    assert regions.here.password not in json.dumps(result)
 
 
 @pytest.mark.parametrize(("arguments", "word"), [

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -14,9 +15,10 @@ import subprocess
 import sys
 import tarfile
 import tempfile
+import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,7 @@ import docker
 import docker.errors
 import pytest
 
+from tests.integration import documented
 from tests.integration.registry_proxy import Proxy, amz, running
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,11 +56,17 @@ class Push:
         return process
 
     def finish(self, process: subprocess.Popen[str]) -> dict[str, Any]:
-        out, err = process.communicate(timeout=120)
+        try:
+            out, err = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            # Its upload would keep those of other tests waiting.
+            process.kill()
+            raise
         try:
             result: dict[str, Any] = json.loads(out)
         except ValueError:
             raise AssertionError(out + err) from None
+        documented.check("ecr_push", result)
         return result
 
     def __call__(self, check: bool = False, **arguments: Any) -> dict[str, Any]:
@@ -341,6 +350,55 @@ def test_an_existing_repository_is_not_taken_back_by_an_option_left_out(push: Pu
     assert push(encryption={"type": "KMS"})["failed"]
 
 
+def _repository(push: Push) -> dict[str, Any]:
+    found: dict[str, Any] = push.aws.client("ecr").describe_repositories(
+        repositoryNames=[push.repository])["repositories"][0]
+    return found
+
+
+def test_a_repository_made_here_keeps_every_tag_but_those_of_caches(push: Push) -> None:
+    push.good(tag="cache-x", extra_tags=["v1"])
+    made = _repository(push)
+    assert made["imageTagMutability"] == "IMMUTABLE_WITH_EXCLUSION"
+    assert [f["filter"] for f in made["imageTagMutabilityExclusionFilters"]] == ["cache-*"]
+    push.change()
+    second = push.good(tag="cache-x")
+    assert push.tags_in_ecr()["cache-x"] == second["digest"]
+    push.change()
+    assert "is immutable" in push(tag="v1")["msg"]
+    # An option left out takes nothing back; one that is given does what it says.
+    push.change()
+    assert push.good()["tags"]
+    assert _repository(push) == made
+    would = push(check=True, image_tag_mutability="immutable_with_exclusion", image_tag_exclusions=["edge", "cache-*"])
+    assert "cache-*, edge" in would["diff"]["after"]
+    push.good(image_tag_mutability="immutable_with_exclusion", image_tag_exclusions=["edge", "cache-*"])
+    assert {f["filter"] for f in _repository(push)["imageTagMutabilityExclusionFilters"]} == {"cache-*", "edge"}
+    assert not push.good(image_tag_mutability="immutable_with_exclusion")["changed"]
+    push.good(image_tag_mutability="immutable")
+    assert _repository(push)["imageTagMutability"] == "IMMUTABLE"
+    assert "imageTagMutabilityExclusionFilters" not in _repository(push)
+    push.change()
+    assert "is immutable" in push(tag="cache-x")["msg"]
+
+
+def test_the_repository_of_the_template_is_like_one_made_here(push: Push) -> None:
+    cloudformation = push.aws.client("cloudformation")
+    name = push.repository.replace("/", "-")
+    cloudformation.create_stack(
+        StackName=name, TemplateBody=(ROOT / "files/cloudformation/registry.yml").read_text(),
+        Parameters=[{"ParameterKey": "ECSRepoName", "ParameterValue": push.repository}])
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    of_template = _repository(push)
+    assert not push.good(tag="v1", image_tag_mutability="immutable_with_exclusion", scan_on_push=True)["diff"][
+        "after"].count("mutability")
+    push.repository += "-made"
+    push.good()
+    made = _repository(push)
+    for key in ("imageTagMutability", "imageTagMutabilityExclusionFilters", "imageScanningConfiguration"):
+        assert made[key] == of_template[key]
+
+
 # -- bad input ---------------------------------------------------------------------------------------------------------
 
 
@@ -356,6 +414,8 @@ def test_an_existing_repository_is_not_taken_back_by_an_option_left_out(push: Pu
     ({"registry_id": "1"}, ["'1'", "12 digits"]),
     ({"build_args": {"A": {"b": 1}}}, ["build_args", "'A'"]),
     ({"lifecycle_policy": {"a": 1}}, ["rules"]),
+    ({"image_tag_exclusions": ["x"]}, ["image_tag_exclusions", "no exclusions"]),
+    ({"image_tag_mutability": "immutable_with_exclusion", "image_tag_exclusions": ["a b"]}, ["'a b'"]),
 ])
 def test_bad_input_is_named_before_anything_is_made(push: Push, arguments: dict[str, Any], words: list[str]) -> None:
     result = push(**arguments)
@@ -420,31 +480,57 @@ def test_a_build_secret_reaches_the_build_and_not_the_image(push: Push, shell: s
     assert value not in json.dumps(classic)
 
 
-def test_the_registrys_token_is_nowhere(push: Push, tmp_path: Path) -> None:
-    """Not in the most talkative output, not in ~/.docker, not in an argument or the environment of any process."""
-    home = tmp_path / "home"
+def test_secrets_are_nowhere(push: Push, proxy: Proxy, shell: str, tmp_path: Path) -> None:
+    """The registry's token and a build secret: not in the most talkative output, not in ~/.docker or a temporary file,
+    not in an argument or the environment of any process, and the build secret nowhere in the image."""
+    if not _has_buildkit(push.environment):
+        pytest.skip("no BuildKit here")
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
     home.mkdir()
-    answer = push.aws.client("ecr").get_authorization_token()["authorizationData"][0]["authorizationToken"]
-    secrets = {answer, base64.b64decode(answer).decode().partition(":")[2]}
+    temporary.mkdir()
+    proxy.password, secret = uuid.uuid4().hex, uuid.uuid4().hex
+    values = {proxy.password, proxy.token, secret, base64.b64encode(secret.encode()).decode()}
+    (tmp_path / "secret").write_text(secret)
+    (push.context / "Dockerfile").write_text(
+        f"FROM {shell}\nCOPY . /\n"
+        "RUN --mount=type=secret,id=key read value < /run/secrets/key; test ${#value} = 32 || exit 9; "
+        "i=0; while test $i -lt 300000; do i=$((i+1)); done\n")
     (push.context / "big").write_bytes(os.urandom(20_000_000))
-    arguments = {"repository": push.repository, "path": str(push.context)}
-    command = [str(Path(sys.executable).parent / "ansible"), "localhost", "-i", "localhost,", "-c", "local", "-vvv",
-               "-e", f"ansible_python_interpreter={sys.executable}", "-m", "ecr_push", "-a", json.dumps(arguments)]
-    process = subprocess.Popen(command, cwd=ROOT, env={**push.environment, "HOME": str(home)}, text=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    arguments = {"repository": push.repository, "path": str(push.context),
+                 "build_secrets": {"key": f"{{{{ lookup('file', '{tmp_path}/secret') }}}}"}}
+    (tmp_path / "play.yml").write_text(json.dumps([{"hosts": "localhost", "connection": "local", "gather_facts": False,
+                                                    "tasks": [{"ecr_push": arguments}]}]))
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-vvv", "--diff",
+               "-e", f"ansible_python_interpreter={sys.executable}", str(tmp_path / "play.yml")]
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               env={**push.environment, "HOME": str(home), "TMPDIR": str(temporary)})
     seen: set[str] = set()
-    while process.poll() is None:
-        seen |= {secret for secret in secrets if secret in _processes()}
-        time.sleep(0.02)
+    watched = False
+    lines: list[str] = []
     assert process.stdout is not None
-    output = process.stdout.read()
+    reader = threading.Thread(target=lines.extend, args=(process.stdout,))
+    reader.start()
+    while process.poll() is None:
+        now = _processes() + _contents(temporary)
+        watched = watched or "--secret\0id=key,src=" in now
+        seen |= {value for value in values if value in now}
+        time.sleep(0.02)
+    reader.join()
+    output = "".join(lines)
     assert process.returncode == 0, output
+    assert watched
     assert not seen
-    assert not [secret for secret in secrets if secret in output]
+    assert not [value for value in values if value in output]
     # BuildKit's CLI keeps a seed of its own there, nothing else.
-    left = [path for path in home.rglob("*") if path.is_file() and ".docker" in path.parts]
-    assert "config.json" not in {path.name for path in left}
-    assert not [path for path in left if any(secret.encode() in path.read_bytes() for secret in secrets)]
+    assert "config.json" not in {path.name for path in home.rglob("*") if ".docker" in path.parts}
+    assert not [value for value in values if value in _contents(home) + _contents(temporary)]
+    # Locks are files without a content.
+    assert {path.name for path in temporary.glob("slipway-*")} <= {f"slipway-locks-{os.getuid()}"}
+    [image] = [image for image in docker.from_env().images.list() if push.repository in str(image.tags)]
+    assert secret not in json.dumps([image.history(), image.attrs])
+    saved = b"".join(image.save())
+    assert b"300000" in saved
+    assert secret.encode() not in saved
 
 
 def test_the_users_docker_configuration_is_left_alone(push: Push, tmp_path: Path) -> None:
@@ -491,6 +577,49 @@ def test_a_push_that_is_cut_off_goes_on(push: Push, proxy: Proxy) -> None:
     result = push.good()
     assert (result["pushed"], result["layers_pushed"]) == (True, 1)
     assert push.tags_in_ecr() == {result["tag"]: result["digest"]}
+
+
+def test_a_push_cut_at_random_bytes(push: Push, proxy: Proxy) -> None:
+    seed = random.randrange(1000)
+    print("seed", seed)
+    chance = random.Random(seed)
+    for name in ("a", "b"):
+        (push.context / name).write_bytes(chance.randbytes(2_000_000))
+    (push.context / "Dockerfile").write_text("FROM scratch\nCOPY a /\nCOPY b /\n")
+    # An engine repeats a layer by itself, after 5 seconds, and a manifest not at all.
+    cuts = {"PATCH": 1, "PUT": 1}
+
+    def rule(method: str, path: str, operation: str) -> str | None:
+        if cuts.get(method) and ("/uploads/" in path if method == "PATCH" else "/manifests/" in path):
+            cuts[method] -= 1
+            return f"cut:{chance.randrange(1, 2_000_000)}" if method == "PATCH" else "cut"
+        return None
+
+    proxy.rule = rule
+    result = push.good(tag="v1")
+    assert cuts == {"PATCH": 0, "PUT": 0}
+    assert (result["pushed"], result["layers_pushed"]) == (True, 2)
+    proxy.rule = lambda method, path, operation: None
+    docker.from_env().images.remove(result["image_uri"], force=True)
+    docker.from_env().images.pull(result["repository_uri"], tag="v1")
+    assert not push.good()["changed"]
+
+
+def test_answers_that_are_lost(push: Push, proxy: Proxy) -> None:
+    """What was asked for is done, and asking again finds it so."""
+    lost = {"CreateRepository", "PutImage", "PUT /manifests/", "GetAuthorizationToken", "BatchGetImage"}
+
+    def rule(method: str, path: str, operation: str) -> str | None:
+        what = operation or (f"{method} /manifests/" if "/manifests/" in path else "")
+        if what in lost:
+            lost.remove(what)
+            return "lost"
+        return None
+
+    proxy.rule = rule
+    result = push.good(tag="v1", extra_tags=["stable"])
+    assert not lost
+    assert push.tags_in_ecr() == {"v1": result["digest"], "stable": result["digest"]}
 
 
 def test_a_token_that_expires_during_the_push_is_renewed(push: Push, proxy: Proxy) -> None:
@@ -540,10 +669,12 @@ def test_killed_between_push_and_tag(push: Push, proxy: Proxy) -> None:
     assert (result["action"], result["built"], result["pushed"]) == ("tag", False, False)
 
 
-def test_terminated_while_building(push: Push, shell: str) -> None:
+def test_terminated_while_building(push: Push, shell: str, tmp_path: Path) -> None:
     (push.context / "Dockerfile").write_text(f"FROM {shell}\nRUN while :; do :; done\n")
-    process = push.start()
-    time.sleep(3)
+    told = tmp_path / "told"
+    told.touch()
+    process = push.start(progress_file=str(told))
+    until(lambda: "RUN while" in told.read_text())
     process.send_signal(signal.SIGTERM)
     result = push.finish(process)
     assert "Interrupted by SIGTERM" in result["msg"]
@@ -558,7 +689,9 @@ def test_two_pushes_of_the_same_content_end_with_one_image(push: Push) -> None:
     assert set(push.tags_in_ecr().values()) == {results[0]["digest"]}
 
 
-def test_a_push_that_another_on_the_same_engine_overtakes_uses_its_image(push: Push, proxy: Proxy) -> None:
+def test_a_push_that_another_on_the_same_engine_overtakes_uses_its_image(push: Push, proxy: Proxy,
+                                                                         tmp_path: Path) -> None:
+    """Another user's, which does not wait for ours."""
     push.aws.client("ecr").create_repository(repositoryName=push.repository, imageTagMutability="IMMUTABLE")
     overtaken: list[dict[str, Any]] = []
 
@@ -566,6 +699,7 @@ def test_a_push_that_another_on_the_same_engine_overtakes_uses_its_image(push: P
         # The image is built and about to be pushed; the other run pushes it and takes the name that both gave away.
         if operation == "GetAuthorizationToken" and not overtaken:
             overtaken.append({})
+            push.environment["TMPDIR"] = str(tmp_path)
             overtaken[0] = push.good(endpoint_url=push.aws.env["AWS_ENDPOINT_URL"])
 
     proxy.rule = rule
@@ -573,6 +707,28 @@ def test_a_push_that_another_on_the_same_engine_overtakes_uses_its_image(push: P
     assert overtaken[0]["pushed"]
     assert (result["built"], result["pushed"], result["digest"]) == (True, False, overtaken[0]["digest"])
     assert set(push.tags_in_ecr().values()) == {result["digest"]}
+
+
+def test_a_push_waits_for_one_of_the_same_content(push: Push, proxy: Proxy, tmp_path: Path) -> None:
+    """The second one builds and pushes nothing."""
+    told = tmp_path / "told"
+    told.touch()
+    waiting = threading.Event()
+
+    def rule(method: str, path: str, operation: str) -> None:
+        if operation == "GetAuthorizationToken":
+            waiting.wait(60)
+
+    proxy.rule = rule
+    first = push.start(tag="v1")
+    until(lambda: any(operation == "GetAuthorizationToken" for _, _, operation in proxy.seen))
+    second = push.start(tag="v2", progress_file=str(told))
+    until(lambda: "waiting for another run" in told.read_text())
+    waiting.set()
+    results = [push.finish(first), push.finish(second)]
+    assert [(r["built"], r["pushed"]) for r in results] == [(True, True), (False, False)]
+    assert "Another run" in results[1]["msg"]
+    assert push.tags_in_ecr() == {"v1": results[0]["digest"], "v2": results[0]["digest"]}
 
 
 def test_two_pushes_of_different_content_have_different_tags(push: Push, tmp_path: Path) -> None:
@@ -645,6 +801,22 @@ def _has_buildkit(environment: dict[str, str]) -> bool:
     from slipway.docker.engine import Engine
 
     return find_builder(Engine()).kind != "classic"
+
+
+def until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _contents(folder: Path) -> str:
+    """All files below, those that are gone meanwhile left out."""
+    text = ""
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            text += path.read_text(errors="replace") if path.is_file() else ""
+    return text
 
 
 def _processes() -> str:

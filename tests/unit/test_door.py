@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -52,6 +53,18 @@ def test_a_fault_with_its_remedy_and_details() -> None:
         raise InvalidInput("The tag is empty.", "Give one.", tag="")
 
     assert end(work).result == {"failed": True, "msg": "The tag is empty. Give one.", "remedy": "Give one.", "tag": ""}
+
+
+def test_a_python_without_the_packages() -> None:
+    def work(_module: Any, _progress: Any) -> dict[str, Any]:
+        import botocoreless  # type: ignore[import-not-found]
+
+        return {"changed": botocoreless}
+
+    result = end(work).result
+    assert result["failed"]
+    assert f"{sys.executable}, cannot import botocoreless" in result["msg"]
+    assert "ansible_python_interpreter" in result["remedy"]
 
 
 @pytest.mark.parametrize(("error", "words"), [

@@ -1,1 +1,1 @@
-"""The only place that touches boto3."""
+"""The only place that touches botocore."""

@@ -99,10 +99,10 @@ def failed_change_set_events(aws: Aws, arn: str) -> list[dict[str, Any]]:
     return list(answer.get("OperationEvents", []))
 
 
-def stack_events(aws: Aws, stack: str) -> Iterator[dict[str, Any]]:
-    """StackEvents, newest first; a page (100 events) is asked for only when the one before is used up."""
+def stack_events(aws: Aws, stack: str) -> Iterator[list[dict[str, Any]]]:
+    """StackEvents, newest first, by the page (100 events); each is asked for only when it is wanted."""
     for page in _pages(aws, "describe_stack_events", StackName=stack):
-        yield from page.get("StackEvents", [])
+        yield page.get("StackEvents", [])
 
 
 def stack_resources(aws: Aws, stack: str) -> list[dict[str, Any]]:

@@ -58,9 +58,9 @@ def create_repository(aws: Aws, name: str, settings: dict[str, Any], registry_id
     return created
 
 
-def put_tag_mutability(aws: Aws, name: str, mutability: str, registry_id: str | None) -> None:
-    aws.call("ecr", "put_image_tag_mutability", repositoryName=name, imageTagMutability=mutability,
-             **_registry(registry_id))
+def put_tag_mutability(aws: Aws, name: str, mutability: dict[str, Any], registry_id: str | None) -> None:
+    """mutability: imageTagMutability, and the filters of the exclusions where it has some."""
+    aws.call("ecr", "put_image_tag_mutability", repositoryName=name, **mutability, **_registry(registry_id))
 
 
 def put_scan_on_push(aws: Aws, name: str, scan: bool, registry_id: str | None) -> None:

@@ -1,4 +1,4 @@
-"""One boto3 session per process: clients, retries, counted calls, errors in plain words."""
+"""One botocore session per process: clients, retries, counted calls, errors in plain words."""
 
 from __future__ import annotations
 
@@ -41,28 +41,29 @@ class Aws:
     """
 
     def __init__(self, params: dict[str, Any] | None = None) -> None:
-        import boto3
         import botocore.config
         import botocore.exceptions
+        import botocore.session
 
         params = params or {}
         profile = params.get("profile")
         if profile and params.get("access_key"):
             raise InvalidInput("profile and access_key are both given.", "Give one of them.")
         try:
-            self._session = boto3.session.Session(
-                region_name=params.get("region") or os.environ.get("AWS_REGION"),
-                profile_name=profile,
-                aws_access_key_id=params.get("access_key"),
-                aws_secret_access_key=params.get("secret_key"),
-                aws_session_token=params.get("session_token"),
-            )
+            # Not boto3: nothing of what it adds is used, and it takes its time to import.
+            self._session = botocore.session.Session(profile=profile)
+            if params.get("access_key"):
+                self._session.set_credentials(params["access_key"], params.get("secret_key"),
+                                              params.get("session_token"))
+            region = (params.get("region") or os.environ.get("AWS_REGION")
+                      or self._session.get_config_variable("region"))
+            self._session.get_scoped_config()
         except botocore.exceptions.ProfileNotFound as error:
             raise InvalidInput(f"AWS profile {profile or os.environ.get('AWS_PROFILE')!r} is not configured.",
                                "Create it with 'aws configure --profile NAME' or name another one.") from error
-        if not self._session.region_name:
+        if not region:
             raise InvalidInput("No AWS region is set.", "Set AWS_REGION, or 'region' in the inventory.")
-        self.region: str = self._session.region_name
+        self.region: str = region
         self.calls: Counter[str] = Counter()
         self.retries = 0
         self._endpoint_url = params.get("endpoint_url")
@@ -71,10 +72,9 @@ class Aws:
             self._verify = False
         elif params.get("aws_ca_bundle"):
             self._verify = params["aws_ca_bundle"]
-        # 'standard' keeps the first attempts fast and backs off with jitter; 'adaptive' would also slow down calls
-        # that nobody throttled yet.
+        # Repeats with backoff and jitter; once AWS throttles, the client also sends no faster than AWS takes it.
         self._config = botocore.config.Config(
-            retries={"mode": "standard", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60,
+            retries={"mode": "adaptive", "total_max_attempts": 5}, connect_timeout=10, read_timeout=60,
             user_agent_extra="slipway",
         )
         self._clients: dict[str, Any] = {}
@@ -90,8 +90,8 @@ class Aws:
             if not self.credentials_found:
                 raise InvalidInput("No AWS credentials are found.",
                                    "Set AWS_PROFILE, run 'aws configure', or use an instance role.")
-            client = self._session.client(service, region_name=region, endpoint_url=self._endpoint_url,
-                                          verify=self._verify, config=self._config)
+            client = self._session.create_client(service, region_name=region or self.region, config=self._config,
+                                                 endpoint_url=self._endpoint_url, verify=self._verify)
             client.meta.events.register("needs-retry.*", self._count_retry, unique_id="slipway-retries")
             client.meta.events.register("before-call.*", self._count_call, unique_id="slipway-calls")
             self._clients[key] = client
@@ -140,6 +140,7 @@ def _refusal(error: Any, service: str) -> AwsError:
         remedy = "AWS throttled the call although it was repeated; run this again later."
     failure = AwsError(message, remedy, code=code, operation=operation)
     failure.aws_message = text
+    failure.response = error.response
     return failure
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
 import subprocess
 import tarfile
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 from ..errors import EngineError
 from ..progress import Progress
@@ -31,7 +28,8 @@ _BUILDKIT_API = (1, 39)
 class Build:
     """What to build. context, dockerfile: absolute paths; files: the paths in the context that are not ignored, parents
     first; name: the reference the image gets; secrets: id to value; auths: username and password by registry;
-    fresh: without the engine's cache. An image for several platforms goes to its registry, any other to the engine."""
+    fresh: without the engine's cache; layout: the directory that an image for several platforms goes to, as the OCI
+    lays it out. Any other image goes to the engine."""
 
     context: str
     dockerfile: str
@@ -46,6 +44,7 @@ class Build:
     pull: bool = False
     fresh: bool = False
     auths: dict[str, dict[str, str]] = field(default_factory=dict)
+    layout: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -56,29 +55,41 @@ class Builder:
     cli: str = ""
 
 
-def find_builder(engine: Engine) -> Builder:
+class Clis:
+    """Every docker in PATH, first found first, asked what it is.
+
+    Each question is a process; all run from the beginning on, and their answers are read when they are needed.
+    """
+
+    def __init__(self) -> None:
+        self._asked = [(cli, _ask([cli, "buildx", "version"]), _ask([cli, "--version"])) for cli in _clis()]
+
+    def best(self) -> Builder:
+        answers = [(cli, _answer(buildx), _answer(version)) for cli, buildx, version in self._asked]
+        for cli, buildx, _ in answers:
+            if buildx is not None:
+                return Builder("buildx", cli)
+        for cli, _, version in answers:
+            major = re.search(r"version (\d+)\.", version or "")
+            if major and 18 <= int(major[1]) < 23:
+                return Builder("buildkit", cli)
+        return Builder("classic")
+
+
+def find_builder(engine: Engine, clis: Clis | None = None) -> Builder:
     """The best of what is in PATH and the engine."""
     if _numbers(engine.api_version) < _BUILDKIT_API or not engine.platform.startswith("linux/"):
         return Builder("classic")
-    with ThreadPoolExecutor() as pool:
-        # Each question starts a process; asked together they cost as much as one.
-        probes = [(cli, pool.submit(_output, [cli, "buildx", "version"]), pool.submit(_output, [cli, "--version"]))
-                  for cli in _clis()]
-    for cli, buildx, _ in probes:
-        if buildx.result() is not None:
-            return Builder("buildx", cli)
-    for cli, _, version in probes:
-        major = re.search(r"version (\d+)\.", version.result() or "")
-        if major and 18 <= int(major[1]) < 23:
-            return Builder("buildkit", cli)
-    return Builder("classic")
+    return (clis or Clis()).best()
 
 
-def build(engine: Engine, builder: Builder, wanted: Build, progress: Progress) -> str:
-    """Build it. Returns the registry digest when the image went there directly (several platforms), else ''.
+def build(engine: Engine, builder: Builder, wanted: Build, progress: Progress, warn: Callable[[str], None]) -> None:
+    """Build it. warn(text) tells what is left out: a cache that cannot be written.
 
     Raises EngineError that leads with the failing instruction, or says what the builder cannot do.
     """
+    if wanted.cache and builder.kind != "buildx":
+        warn("cache: this machine has no buildx, so nothing is written to the cache.")
     if builder.kind == "classic":
         if wanted.secrets:
             raise EngineError("build_secrets need BuildKit, and this machine has none for its engine.",
@@ -91,8 +102,8 @@ def build(engine: Engine, builder: Builder, wanted: Build, progress: Progress) -
                           "Install docker-buildx-plugin (the role 'docker' does), or give one platform.")
     if builder.kind == "classic":
         _classic(engine, wanted, progress)
-        return ""
-    return _by_cli(engine, builder, wanted, progress)
+    else:
+        _by_cli(engine, builder, wanted, progress, warn)
 
 
 def _classic(engine: Engine, wanted: Build, progress: Progress) -> None:
@@ -169,23 +180,29 @@ def _anonymous(info: tarfile.TarInfo) -> tarfile.TarInfo:
     return info
 
 
-def _by_cli(engine: Engine, builder: Builder, wanted: Build, progress: Progress) -> str:
+def _by_cli(engine: Engine, builder: Builder, wanted: Build, progress: Progress, warn: Callable[[str], None]) -> None:
     several = len(wanted.platforms) > 1
-    # Several platforms cannot be loaded into the engine, and a cache is exported by the user's own builder only.
-    own_builder = several or bool(wanted.cache)
     with ExitStack() as stack:
         environment = {**os.environ, "DOCKER_BUILDKIT": "1", "BUILDX_NO_DEFAULT_ATTESTATIONS": "1"}
+        own, exports = _exporter(engine, builder, environment) if several or wanted.cache else (False, False)
         # The CLI may have a context of its own; it must not build on another engine than the one we push from.
-        if not own_builder:
+        if not own:
             environment["DOCKER_HOST"] = engine.address
         if wanted.auths:
             environment["DOCKER_CONFIG"] = stack.enter_context(docker_config(wanted.auths))
-        result = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="slipway-build-"))) / "result.json"
         command = [builder.cli, "buildx", "build"] if builder.kind == "buildx" else [builder.cli, "build"]
         command += ["--progress=plain", "--file", wanted.dockerfile, "--tag", wanted.name]
+        if several and not exports:
+            raise EngineError("An image for several platforms needs another builder than this engine's own.",
+                              "Give the engine the containerd image store (\"features\": {\"containerd-snapshotter\": "
+                              "true} in daemon.json, engine 24 or later), or make a builder: "
+                              "docker buildx create --use.")
+        if wanted.cache and builder.kind == "buildx" and not exports:
+            warn("cache: this engine's own builder cannot export one, so nothing is written to the cache. An engine "
+                 "with the containerd image store can, or a builder made by 'docker buildx create --use'.")
         if builder.kind == "buildx":
-            command += ["--metadata-file", str(result), "--push" if several else "--load"]
-            command += [] if own_builder else ["--builder", "default"]
+            command += ["--output", f"type=oci,dest={wanted.layout},tar=false"] if several else ["--load"]
+            command += [] if own else ["--builder", "default"]
         command += ["--target", wanted.target] if wanted.target else []
         command += ["--platform", ",".join(wanted.platforms)] if wanted.platforms else []
         command += ["--pull"] if wanted.pull else []
@@ -197,13 +214,27 @@ def _by_cli(engine: Engine, builder: Builder, wanted: Build, progress: Progress)
         for key, value in wanted.secrets.items():
             command += ["--secret", f"id={key},src={stack.enter_context(memory_file(value))}"]
         if wanted.cache and builder.kind == "buildx":
-            command += ["--cache-from", f"type=registry,ref={wanted.cache}", "--cache-to",
-                        f"type=registry,ref={wanted.cache},mode=max,image-manifest=true,oci-mediatypes=true"]
+            command += ["--cache-from", f"type=registry,ref={wanted.cache}"]
+            if exports:
+                where = f"type=registry,ref={wanted.cache}"
+                command += ["--cache-to", f"{where},mode=max,image-manifest=true,oci-mediatypes=true"]
         elif wanted.cache:
             # This builder cannot export a cache; an image that holds one it can use.
             command += ["--cache-from", wanted.cache]
         _run([*command, wanted.context], environment, progress)
-        return _pushed_digest(result) if several else ""
+
+
+def _exporter(engine: Engine, builder: Builder, environment: dict[str, str]) -> tuple[bool, bool]:
+    """For what an engine's own builder cannot always do - several platforms, writing a cache: whether to take the
+    builder that the user chose instead, and whether the one that is taken can do it."""
+    if builder.kind != "buildx":
+        return False, False
+    if engine.containerd_store:
+        return False, True
+    shown = _answer(_ask([builder.cli, "buildx", "inspect"], environment)) or ""
+    driver = re.search(r"^Driver: +(\S+)", shown, re.MULTILINE)
+    own = driver is not None and driver[1] != "docker"
+    return own, own
 
 
 def _run(command: list[str], environment: dict[str, str], progress: Progress) -> None:
@@ -223,11 +254,6 @@ def _run(command: list[str], environment: dict[str, str], progress: Progress) ->
         raise transcript.failure()
 
 
-def _pushed_digest(path: Path) -> str:
-    metadata: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return str(metadata["containerimage.digest"])
-
-
 def _clis() -> list[str]:
     """Every docker in PATH, first found first, each once."""
     found: dict[str, str] = {}
@@ -238,12 +264,24 @@ def _clis() -> list[str]:
     return list(found.values())
 
 
-def _output(command: list[str]) -> str | None:
+def _ask(command: list[str], environment: dict[str, str] | None = None) -> subprocess.Popen[str] | None:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
-    except (OSError, subprocess.TimeoutExpired):
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                text=True, errors="replace", env=environment)
+    except OSError:
         return None
-    return done.stdout if done.returncode == 0 else None
+
+
+def _answer(process: subprocess.Popen[str] | None) -> str | None:
+    """What it printed; None when it failed, or says nothing for long."""
+    if process is None:
+        return None
+    try:
+        output, _ = process.communicate(timeout=20)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return None
+    return output if process.returncode == 0 else None
 
 
 def _numbers(version: str) -> tuple[int, ...]:

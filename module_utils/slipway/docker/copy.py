@@ -6,34 +6,27 @@ import time
 
 from ..errors import SlipwayError
 from ..progress import Progress
-from .registry import Place, Registry, blobs_of, children_of
+from .registry import Place, Registry, blobs_of, children_of, repeated
 
 
 def copy_image(source: Place, target: Place, digest: str, tag: str, progress: Progress) -> tuple[int, int]:
     """Copy `digest` and call it `tag` there. Returns the number of blobs sent and of those that were there.
 
-    The manifest goes last: a copy that was cut off is no image, and the next one goes on where it stopped.
+    The manifest goes last: a copy that was cut off is no image, and goes on where it stopped.
     """
-    one, two = Registry(source), Registry(target)
-    done = _Told(progress)
-    text, media_type = one.manifest(digest)
-    for child in children_of(text):
-        inner, inner_type = one.manifest(child)
-        _blobs(one, two, inner, done)
-        two.put_manifest(child, inner, inner_type)
-    _blobs(one, two, text, done)
-    stored = two.put_manifest(tag, text, media_type)
-    if stored and stored != digest:
-        raise SlipwayError(f"{target.uri}:{tag} came out as {stored}, not as {digest}.",
-                           "Something between changed the manifest; check proxies and pull-through rules.")
-    return done.sent, done.present
+    done = _Done(progress)
+    repeated(lambda: _once(Registry(source), Registry(target), digest, tag, done), lambda: bool(done.sent), "copy",
+             progress)
+    return len(done.sent), len(done.present)
 
 
-class _Told:
-    """Counts, and says so about once a second."""
+class _Done:
+    """Blobs by digest, and what is said of them about once a second."""
 
     def __init__(self, progress: Progress) -> None:
-        self.sent = self.present = self.bytes = 0
+        self.sent: set[str] = set()
+        self.present: set[str] = set()
+        self.bytes = 0
         self._progress = progress
         self._started = self._last = time.monotonic()
 
@@ -43,13 +36,29 @@ class _Told:
         if now - self._last >= 1:
             self._last = now
             rate = self.bytes / 1e6 / (now - self._started)
-            self._progress.say(f"copy: {self.sent + self.present} layers, {self.bytes / 1e6:.1f} MB, {rate:.1f} MB/s")
+            self._progress.say(f"copy: {len(self.sent | self.present)} layers, {self.bytes / 1e6:.1f} MB, "
+                               f"{rate:.1f} MB/s")
 
 
-def _blobs(source: Registry, target: Registry, manifest: bytes, done: _Told) -> None:
+def _once(source: Registry, target: Registry, digest: str, tag: str, done: _Done) -> None:
+    text, media_type = source.manifest(digest)
+    for child in children_of(text):
+        inner, inner_type = source.manifest(child)
+        _blobs(source, target, inner, done)
+        target.put_manifest(child, inner, inner_type)
+    _blobs(source, target, text, done)
+    stored = target.put_manifest(tag, text, media_type)
+    if stored and stored != digest:
+        raise SlipwayError(f"{target.host}/{target.name}:{tag} came out as {stored}, not as {digest}.",
+                           "Something between changed the manifest; check proxies and pull-through rules.")
+
+
+def _blobs(source: Registry, target: Registry, manifest: bytes, done: _Done) -> None:
     for digest, size in blobs_of(manifest):
+        if digest in done.sent | done.present:
+            continue
         if target.has_blob(digest) or (source.host == target.host and target.mount(digest, source.name)):
-            done.present += 1
+            done.present.add(digest)
             continue
         target.copy_blob(digest, size, source, done.part)
-        done.sent += 1
+        done.sent.add(digest)

@@ -9,12 +9,13 @@ from __future__ import annotations
 import base64
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from .private import private_directory
 
 
 @contextmanager
@@ -48,16 +49,13 @@ def docker_config(auths: dict[str, dict[str, str]]) -> Iterator[str]:
     own = Path(os.environ.get("DOCKER_CONFIG") or Path("~/.docker").expanduser())
     text = json.dumps(with_credentials(_read(own / "config.json"), auths))
     runtime = os.environ.get("XDG_RUNTIME_DIR")
-    directory = tempfile.mkdtemp(prefix="slipway-docker-", dir=runtime if runtime and Path(runtime).is_dir() else None)
-    try:
+    with private_directory("slipway-docker-", runtime if runtime and Path(runtime).is_dir() else None) as directory:
         for name in ("cli-plugins", "contexts", "buildx", "tls"):
             if (own / name).is_dir():
-                (Path(directory) / name).symlink_to(own / name)
-        with memory_file(text, directory) as path:
-            (Path(directory) / "config.json").symlink_to(path)
-            yield directory
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+                (directory / name).symlink_to(own / name)
+        with memory_file(text, str(directory)) as path:
+            (directory / "config.json").symlink_to(path)
+            yield str(directory)
 
 
 def with_credentials(config: dict[str, Any], auths: dict[str, dict[str, str]]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from ..background import Background
 from ..errors import EngineError
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
@@ -22,16 +23,28 @@ class Engine:
     def __init__(self) -> None:
         try:
             import docker
+            import docker.constants
+            import docker.utils
         except ImportError as error:
             raise EngineError(f"The Python package 'docker' is missing for {sys.executable} ({error}).",
                               "Install it: pip install docker.") from error
         self.address = os.environ.get("DOCKER_HOST") or DEFAULT_SOCKET
         with plain_errors(self.address):
-            self.api: Any = docker.from_env(timeout=_SILENCE).api
-            version: dict[str, Any] = self.api.version()
+            # Asked once, as it is not quickly said; without a version the SDK would ask by itself as well.
+            arguments = docker.utils.kwargs_from_env()
+            version: dict[str, Any] = docker.APIClient(
+                version=docker.constants.DEFAULT_DOCKER_API_VERSION, **arguments).version(api_version=False)
+            self.api: Any = docker.APIClient(version=version["ApiVersion"], timeout=_SILENCE, **arguments)
         self.version: str = version.get("Version", "")
         self.api_version: str = version.get("ApiVersion", "")
         self.platform: str = f"{version.get('Os', 'linux')}/{version.get('Arch', '')}"
+
+    @property
+    def containerd_store(self) -> bool:
+        """Whether it keeps images in containerd, which also holds those for several platforms."""
+        with plain_errors(self.address):
+            status = self.api.info().get("DriverStatus") or []
+        return ["driver-type", "io.containerd.snapshotter.v1"] in status
 
     def image(self, reference: str) -> dict[str, Any] | None:
         """What `docker image inspect` shows; None when the engine does not have it."""
@@ -75,6 +88,14 @@ class Engine:
                     raise
 
 
+def connecting() -> Background[Engine]:
+    """An Engine to be, while its engine thinks of its version: it asks other programs for theirs."""
+    with suppress(ImportError):
+        # Not in the thread: two that import at once may meet half a module. Engine tells when it is missing.
+        import docker  # noqa: F401
+    return Background(Engine)
+
+
 @contextmanager
 def plain_errors(address: str, doing: str = "") -> Iterator[None]:
     """Within the block the SDK's exceptions become EngineError with a remedy."""
@@ -91,7 +112,9 @@ def plain_errors(address: str, doing: str = "") -> Iterator[None]:
     except docker.errors.TLSParameterError as error:
         raise EngineError(f"The engine at {address} cannot be reached: {error}.",
                           "Check DOCKER_CERT_PATH and DOCKER_TLS_VERIFY.") from error
-    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError) as error:
+    except (docker.errors.DockerException, docker.errors.StreamParseError, requests.exceptions.RequestException,
+            requests.exceptions.BaseHTTPError, OSError) as error:
+        # An engine that goes away in the middle of an answer leaves half of it.
         if "credentials store" in str(error).lower():
             raise _helper_failed(error) from error
         raise unreachable(error, address) from error
@@ -132,6 +155,9 @@ def refusal(text: str, doing: str = "") -> EngineError:
     if "no such host" in low or "connection refused" in low or "i/o timeout" in low:
         return EngineError(f"{lead}The registry cannot be reached ({text}).",
                            "Check the network, the proxy and the name of the registry, as the engine sees them.")
+    if "exec format error" in low:
+        return EngineError(f"{lead}{text}.", "This machine runs no programs of that platform: install "
+                                             "qemu-user-static, or build on a machine of that platform.")
     return EngineError(f"{lead}{text}.")
 
 

@@ -25,6 +25,7 @@ _TRANSIENT = re.compile(
 _EXPIRED = re.compile(r"token has expired|no basic auth credentials|unauthorized|authentication required|\b401\b",
                       re.IGNORECASE)
 _IMMUTABLE = re.compile(r"immutable", re.IGNORECASE)
+_DIGEST = re.compile(r"\S+: digest: (sha256:[0-9a-f]{64}) size: \d+")
 _GONE = re.compile(r"tag does not exist|does not exist locally|no such image", re.IGNORECASE)
 
 
@@ -38,7 +39,7 @@ class TagIsGone(EngineError):
 
 @dataclass
 class Layers:
-    """Layers by their short id. present: the registry had them; sent: uploaded by us; bytes: (done, total) by layer."""
+    """Layers by their id or digest. present: the registry had them; sent: uploaded by us; bytes: (done, total)."""
 
     present: set[str] = field(default_factory=set)
     sent: set[str] = field(default_factory=set)
@@ -52,6 +53,9 @@ class Layers:
         if digest:
             self.digest = digest
         layer, status = record.get("id"), record.get("status", "")
+        # An engine with the containerd image store says it in words alone.
+        if not layer and (said := _DIGEST.fullmatch(status)):
+            self.digest = said[1]
         # Records about the tag itself carry its name where layers have their id.
         if not layer or not re.fullmatch(r"[0-9a-f]{12}", layer):
             return
@@ -93,7 +97,7 @@ def push(engine: Engine, repository_uri: str, tag: str, authorize: Callable[[], 
             return layers
         except EngineError as error:
             text = str(error)
-            if _IMMUTABLE.search(text):
+            if says_immutable(text):
                 raise TagIsImmutable(error.message, error.remedy) from error
             if _GONE.search(text):
                 raise TagIsGone(error.message, "Run this again.") from error
@@ -123,17 +127,33 @@ def _once(engine: Engine, repository_uri: str, tag: str, auth: dict[str, str], l
 
 
 def _follow(records: Iterable[dict[str, Any]], layers: Layers, progress: Progress, repository_uri: str) -> None:
-    started = told = time.monotonic()
+    told = Told(layers, progress)
     for record in records:
         if "error" in record:
             raise refusal(str((record.get("errorDetail") or {}).get("message") or record["error"]),
                           f"push to {repository_uri}")
         layers.read(record)
+        told()
+
+
+class Told:
+    """Says how far a push is, when it is time to."""
+
+    def __init__(self, layers: Layers, progress: Progress) -> None:
+        self._layers, self._progress = layers, progress
+        self._started = self._last = time.monotonic()
+
+    def __call__(self) -> None:
         now = time.monotonic()
         # Often at first, less often when it takes long: a push of minutes is not to fill the screen.
-        if now - told >= min(5.0, 1 + (now - started) / 15):
-            told = now
-            progress.say(_line(layers, now - started))
+        if now - self._last >= min(5.0, 1 + (now - self._started) / 15):
+            self._last = now
+            self._progress.say(_line(self._layers, now - self._started))
+
+
+def says_immutable(text: str) -> bool:
+    """Whether a refusal says that the tag must stay on its image."""
+    return bool(_IMMUTABLE.search(text))
 
 
 def _line(layers: Layers, seconds: float) -> str:

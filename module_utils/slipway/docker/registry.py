@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urljoin
 
 from ..errors import SlipwayError
+from ..polling import delays
+from ..progress import Progress
+from .push import ATTEMPTS, FIRST_ATTEMPTS
 
 _CHUNK = 1 << 20
 _TIMEOUT = (10, 300)
+#: 401 is what a token that expired gets.
+_AGAIN = (401, 408, 425, 429, 500, 502, 503, 504)
+_Result = TypeVar("_Result")
+
+
+class RegistryError(SlipwayError):
+    """The registry refused, or nobody answered. again: it may go better with a new connection and a new token."""
+
+    again = False
 
 
 @dataclass(frozen=True)
@@ -46,10 +59,14 @@ class Registry:
 
     def copy_blob(self, digest: str, size: int, source: Registry, tell: Callable[[int], None]) -> None:
         """Stream the blob from `source`; tell(bytes) after each part."""
-        start = self._call("POST", "blobs/uploads/", expected=(202,))
         with source._call("GET", f"blobs/{digest}", expected=(200,), stream=True) as blob:
-            sent = self._call("PATCH", start.headers["Location"], expected=(202,), data=_Sized(blob, size, tell),
-                              headers={"Content-Type": "application/octet-stream"})
+            self.send_blob(digest, size, blob.raw.read, tell)
+
+    def send_blob(self, digest: str, size: int, read: Callable[[int], bytes], tell: Callable[[int], None]) -> None:
+        """Upload what read(bytes) gives; tell(bytes) after each part."""
+        start = self._call("POST", "blobs/uploads/", expected=(202,))
+        sent = self._call("PATCH", start.headers["Location"], expected=(202,), data=_Sized(read, size, tell),
+                          headers={"Content-Type": "application/octet-stream"})
         where = sent.headers.get("Location") or start.headers["Location"]
         self._call("PUT", where + ("&" if "?" in where else "?") + f"digest={digest}", expected=(201,))
 
@@ -73,27 +90,52 @@ class Registry:
         try:
             answer = self._session.request(method, urljoin(self._base, path), timeout=_TIMEOUT, **arguments)
         except requests.RequestException as error:
-            raise SlipwayError(f"The registry {self.host} does not answer: {error}.",
-                               "Check the network and the proxy settings; what was copied is kept.") from error
+            failure = RegistryError(f"The registry {self.host} does not answer: {error}.",
+                                    "Check the network and the proxy settings; what was copied is kept.")
+            failure.again = True
+            raise failure from error
         if answer.status_code not in expected:
-            raise SlipwayError(f"The registry {self.host} answers {answer.status_code} to {method} {self.name}: "
-                               f"{answer.text.strip()[:500] or answer.reason}.",
-                               "Check that this identity may push to the repository (ecr:PutImage, "
-                               "ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload).")
+            failure = RegistryError(
+                f"The registry {self.host} answers {answer.status_code} to {method} {self.name}: "
+                f"{answer.text.strip()[:500] or answer.reason}.",
+                "Check that this identity may push to the repository (ecr:PutImage, "
+                "ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload).")
+            # BLOB_UPLOAD_UNKNOWN is said of an upload that the registry forgot.
+            failure.again = (answer.status_code in _AGAIN or "BLOB_UPLOAD" in answer.text
+                             or (answer.status_code == 403 and "expired" in answer.text))
+            raise failure
         return answer
+
+
+def repeated(work: Callable[[], _Result], begun: Callable[[], bool], what: str, progress: Progress) -> _Result:
+    """work(), again when its connection broke or its token expired. begun(): whether something got through before; a
+    registry that is not there is worth fewer attempts."""
+    waits = delays(first=0.5, limit=10)
+    attempt = 1
+    while True:
+        try:
+            return work()
+        except RegistryError as error:
+            limit = ATTEMPTS if begun() else FIRST_ATTEMPTS
+            if attempt >= limit or not error.again:
+                raise
+            delay = next(waits)
+            progress.say(f"{what}: {error.message} Trying again in {delay:.0f} s ({attempt} of {limit - 1}).", "warn")
+            time.sleep(delay)
+            attempt += 1
 
 
 class _Sized:
     """A streamed answer as a request's body of known length: registries refuse chunked ones at times."""
 
-    def __init__(self, answer: Any, size: int, tell: Callable[[int], None]) -> None:
-        self._raw, self._size, self._tell = answer.raw, size, tell
+    def __init__(self, read: Callable[[int], bytes], size: int, tell: Callable[[int], None]) -> None:
+        self._read, self._size, self._tell = read, size, tell
 
     def __len__(self) -> int:
         return self._size
 
     def read(self, _: int = -1) -> bytes:
-        part: bytes = self._raw.read(_CHUNK)
+        part = self._read(_CHUNK)
         self._tell(len(part))
         return part
 
@@ -108,6 +150,11 @@ def blobs_of(manifest: bytes) -> list[tuple[str, int]]:
     parts = [parsed.get("config") or {}, *(parsed.get("layers") or [])]
     # A layer with URLs of its own lives elsewhere and is never stored.
     return [(part["digest"], int(part["size"])) for part in parts if part.get("digest") and not part.get("urls")]
+
+
+def layers_of(manifest: bytes) -> set[str]:
+    """Digests of the layers; pure."""
+    return {part["digest"] for part in json.loads(manifest).get("layers") or [] if not part.get("urls")}
 
 
 def children_of(manifest: bytes) -> list[str]:

@@ -50,8 +50,3 @@ def conflict(repository: str, tag: str, holder: str, wanted: str) -> SlipwayErro
         f"Tag {tag!r} of repository {repository} is immutable and names {holder}; the image to tag is {wanted}.",
         "Use another tag, or leave 'tag' out to get a unique one.",
         tag=tag, existing_digest=holder, wanted_digest=wanted)
-
-
-def immutable(mutability: str) -> bool:
-    """Whether a tag, once given, stays. With exclusion filters ECR itself has the last word."""
-    return mutability == "IMMUTABLE"

@@ -9,14 +9,15 @@ from ..aws import ecr
 from ..aws.session import Aws
 from ..changes import UNKNOWN, Changes
 from ..docker.copy import copy_image
-from ..docker.registry import Place
+from ..docker.push import says_immutable
+from ..docker.registry import Place, RegistryError
 from ..errors import AwsError, InvalidInput, SlipwayError
 from ..interrupt import interruptible
 from ..names import check_repository, check_tag
 from ..progress import Phases, Progress
-from . import repository
-from .manifest import size_of
-from .plan import conflict, immutable
+from . import mutability, repository
+from .manifest import image_size
+from .plan import conflict
 
 _DIGEST_LENGTH = len("sha256:") + 64
 
@@ -45,13 +46,13 @@ def promote(params: dict[str, Any], check_mode: bool, progress: Progress) -> dic
         there = ecr.describe_repository(aws, target.repository, target.registry_id, target.region)
         if there is None and not params.get("create"):
             raise repository.missing(target.repository, target.region or aws.region)
+        size = image_size(aws, source.repository, manifest, source.registry_id, source.region)
         held = _image(aws, target, {"imageDigest": manifest.digest}) if there else None
         has = sorted((held or {}).get("imageTags") or [])
         missing = [tag for tag in wanted if tag not in has]
-        if there and immutable(str(there.get("imageTagMutability"))):
-            for tag in missing:
-                if taken := _image(aws, target, {"imageTag": tag}):
-                    raise conflict(target.repository, tag, taken["imageDigest"], manifest.digest)
+        for tag in missing if there else ():
+            if mutability.of(there or {}).keeps(tag) and (taken := _image(aws, target, {"imageTag": tag})):
+                raise conflict(target.repository, tag, taken["imageDigest"], manifest.digest)
     changes.add("repository", there and target.repository, target.repository)
     changes.add("image", held and manifest.digest, manifest.digest)
     changes.add("tags", has or None, sorted({*has, *wanted}))
@@ -64,8 +65,13 @@ def promote(params: dict[str, Any], check_mode: bool, progress: Progress) -> dic
         with phases("copy"), interruptible():
             if held is None:
                 progress.say(f"copy: {manifest.digest} from {source.repository} to {target.repository}")
-                sent, present = copy_image(_place(aws, source, origin), _place(aws, target, there), manifest.digest,
-                                           missing[0], progress)
+                try:
+                    sent, present = copy_image(_place(aws, source, origin), _place(aws, target, there),
+                                               manifest.digest, missing[0], progress)
+                except RegistryError as error:
+                    if not says_immutable(error.message):
+                        raise
+                    _settle(aws, target, missing[0], manifest.digest, error)
                 missing = missing[1:]
             for tag in missing:
                 _put(aws, target, manifest, tag)
@@ -81,7 +87,7 @@ def promote(params: dict[str, Any], check_mode: bool, progress: Progress) -> dic
             "repository": target.repository, "repository_uri": uri,
             "image_uri": f"{uri}:{wanted[0]}" if there else UNKNOWN,
             "image_uri_by_digest": f"{uri}@{manifest.digest}" if there else UNKNOWN,
-            "size_bytes": size_of(manifest.text), "layers_pushed": sent, "layers_existing": present,
+            "size_bytes": size, "layers_pushed": sent, "layers_existing": present,
             "phases": phases.seconds, "api_calls": aws.api_calls(), "diff": changes.diff()}
 
 
@@ -109,9 +115,14 @@ def _put(aws: Aws, target: Where, manifest: ecr.Manifest, tag: str) -> None:
     except AwsError as error:
         if error.code != "ImageTagAlreadyExistsException":
             raise
-        holder = (_image(aws, target, {"imageTag": tag}) or {}).get("imageDigest", "")
-        if holder != manifest.digest:
-            raise conflict(target.repository, tag, holder, manifest.digest) from error
+        _settle(aws, target, tag, manifest.digest, error)
+
+
+def _settle(aws: Aws, target: Where, tag: str, digest: str, error: SlipwayError) -> None:
+    """Somebody gave the immutable tag away meanwhile: that is fine when it names the same image."""
+    holder = (_image(aws, target, {"imageTag": tag}) or {}).get("imageDigest", "")
+    if holder != digest:
+        raise conflict(target.repository, tag, holder, digest) from error
 
 
 def _place(aws: Aws, where: Where, described: dict[str, Any]) -> Place:

@@ -8,25 +8,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ..aws import ecr
 from ..aws.session import Aws
+from ..background import Background
 from ..changes import UNKNOWN, Changes
-from ..docker.build import Build, build, find_builder
-from ..docker.engine import Engine
+from ..docker.build import Build, Builder, Clis, build, find_builder
+from ..docker.engine import Engine, connecting
+from ..docker.private import alone, private_directory
 from ..docker.pull import pull
 from ..docker.push import Layers, TagIsGone, TagIsImmutable, push
-from ..errors import AwsError, SlipwayError
+from ..docker.registry import Place
+from ..docker.upload import upload
+from ..errors import AwsError, InvalidInput, SlipwayError
 from ..interrupt import interruptible
 from ..progress import Phases, Progress
 from . import base, repository, scan
 from .content import content_digest
 from .context import Summary, read_ignore, summarise, walk
 from .dockerfile import base_images
-from .manifest import size_of
-from .plan import Held, Plan, conflict, immutable, plan
-from .request import Request, read_request
+from .manifest import image_size
+from .plan import Held, Plan, conflict, plan
+from .request import Request, names_registry, read_request
 from .revision import Revision, read_revision
 from .secrets import warning
 from .tag import CONTENT_PREFIX, content_tag, next_tag, superseded_tag, unique_tag, without_content, younger_content_tag
@@ -55,7 +60,10 @@ def publish(params: dict[str, Any], check_mode: bool, progress: Progress,
     now = datetime.now(UTC)
     if unknown and check_mode:
         return _before_its_repository(request, now)
-    result = _Run(request, Aws(params), check_mode, progress, now, warn).run()
+    # All three wait for others: side by side they take as long as the slowest.
+    clis = None if check_mode else Clis()
+    engine = connecting()
+    result = _Run(request, Aws(params), engine, clis, check_mode, progress, now, warn).run()
     result["phases"]["total"] = round(time.monotonic() - started, 3)
     return result
 
@@ -68,7 +76,8 @@ def _before_its_repository(request: Request, now: datetime) -> dict[str, Any]:
     changes.add("image", None, UNKNOWN)
     return {"changed": True, "action": "build", "msg": "Would build and push the image once its repository exists.",
             "repository": request.repository, "repository_uri": UNKNOWN, "image_uri": UNKNOWN,
-            "image_uri_by_digest": UNKNOWN, "digest": UNKNOWN, "tag": tag, "tags": [tag, *request.extra_tags],
+            "image_uri_by_digest": UNKNOWN, "digest": UNKNOWN, "content_digest": base.UNRESOLVED, "tag": tag,
+            "tags": [tag, *request.extra_tags],
             "built": True, "pushed": True, "size_bytes": 0, "layers_pushed": 0, "layers_existing": 0, "phases": {},
             "api_calls": {}, "diff": changes.diff()}
 
@@ -76,20 +85,21 @@ def _before_its_repository(request: Request, now: datetime) -> dict[str, Any]:
 class _Run:
     """One run: read, plan, apply unless check mode, report."""
 
-    def __init__(self, request: Request, aws: Aws, check_mode: bool, progress: Progress, now: datetime,
-                 warn: Callable[[str], None]) -> None:
+    def __init__(self, request: Request, aws: Aws, engine: Background[Engine], clis: Clis | None, check_mode: bool,
+                 progress: Progress, now: datetime, warn: Callable[[str], None]) -> None:
         self.request = request
         self.aws = aws
         self.check_mode = check_mode
         self.progress = progress
         self.phases = Phases()
-        self.engine = Engine()
+        self.clis = clis
         self.now = now
         self.changes = Changes(f"image {request.repository}")
         self.warn = warn
         self.ignore = read_ignore(request.context, request.dockerfile)
         self.bases = base_images(request.text, request.arguments, request.target)
         self.uri = UNKNOWN
+        self._engine = engine
         self._revision: Revision | None = None
         self._manifests: dict[str, ecr.Manifest] = {}
 
@@ -173,10 +183,18 @@ class _Run:
 
     def _check_tags(self, todo: Plan, held: Held | None, current: repository.Current | None, content: str) -> None:
         """Raises when a wanted tag is immutable and names another image, before anything is built."""
-        if current is None or not immutable(self.request.settings.mutability or current.mutability):
+        if current is None:
             return
+        mutability = repository.wanted_mutability(self.request.settings, current) or current.mutability
+        where, _, cache = (self.request.cache or "").removeprefix(f"{self.registry}/").rpartition(":")
+        if todo.action == "build" and where == self.request.repository and mutability.keeps(cache):
+            raise InvalidInput(f"cache: the tag {cache!r} of repository {where} may not move, as a cache has to.",
+                               f"Repository: {mutability}. Use a tag that begins with 'cache-' in a repository with "
+                               "that exclusion (image_tag_mutability: immutable_with_exclusion).")
         for tag in todo.missing:
-            if not (todo.generated and tag == todo.tag) and (detail := self._image(tag)):
+            if todo.generated and tag == todo.tag:
+                continue
+            if mutability.keeps(tag) and (detail := self._image(tag)):
                 raise conflict(self.request.repository, tag, str(detail["imageDigest"]),
                                held.digest if held and todo.action == "tag" else f"a new one of content {content}")
 
@@ -190,13 +208,33 @@ class _Run:
             outcome = self._build_and_push(todo, held, name)
         missing = [t for t in todo.missing if t not in outcome.held.tags]
         if missing:
-            with self.phases("tag"):
-                self._tag(outcome, missing, todo.generated)
+            try:
+                with self.phases("tag"):
+                    self._tag(outcome, missing, todo.generated)
+            except SlipwayError:
+                # Refused as another image has the tag: ECR keeps the image, and the engine's name for it is not needed.
+                self._tidy(outcome, named=False)
+                raise
         if todo.action == "build":
             self._tidy(outcome)
         return outcome
 
     def _build_and_push(self, todo: Plan, held: Held | None, name: str) -> Outcome:
+        """Runs of the same content on one engine give their images the same name there, so one builds at a time."""
+        subject = name.partition(".")[0]
+        with alone(f"{self.engine.address} {self.uri}:{subject}", self._waiting) as waited:
+            if waited:
+                held, name = self._held(subject)
+                if held and not self.request.force:
+                    self.progress.say("build: another run made it meanwhile; using that image")
+                    return Outcome(held, todo.tag)
+            return self._build_and_push_alone(todo, held, name)
+
+    def _waiting(self, seconds: float) -> None:
+        tell = self.progress.heartbeat if seconds > 1 else self.progress.say
+        tell(f"build: waiting for another run that builds the same, {seconds:.0f} s")
+
+    def _build_and_push_alone(self, todo: Plan, held: Held | None, name: str) -> Outcome:
         """The content tag goes first: a run that is cut off afterwards finds its image again."""
         request = self.request
         forced = held is not None
@@ -204,46 +242,45 @@ class _Run:
         if forced:
             name = younger_content_tag(name)
         reference = f"{self.uri}:{name}"
-        several = len(request.platforms) > 1
-        digest = ""
         built = False
-        if forced or request.force or several or self.engine.image(reference) is None:
-            with self.phases("build"):
-                digest = self._build(todo, reference)
-            built = True
-        else:
-            self.progress.say("build: done by an earlier run, going on with the push")
-        layers = Layers(digest=digest)
-        pushed = True
-        if not several:
-            with self.phases("push"):
-                try:
+        try:
+            if len(request.platforms) > 1:
+                with private_directory("slipway-image-") as directory:
+                    built = self._build(todo, reference, directory)
+                    with self.phases("push"):
+                        layers = upload(directory, Place(self.uri, self._authorize), name, self.progress)
+            else:
+                if forced or request.force or self.engine.image(reference) is None:
+                    built = self._build(todo, reference)
+                else:
+                    self.progress.say("build: done by an earlier run, going on with the push")
+                with self.phases("push"):
                     layers = push(self.engine, self.uri, name, self._authorize, self.progress)
-                except (TagIsImmutable, TagIsGone):
-                    # Somebody pushed the same content while we built: theirs is the image, and ours is not needed.
-                    # Where that was a run on the same engine, it also took the name away that both gave.
-                    other, _ = self._held(name)
-                    if other is None:
-                        raise
-                    self.progress.say("push: the same content arrived from elsewhere meanwhile; using that image")
-                    return Outcome(other, todo.tag, built, False, layers)
+        except (TagIsImmutable, TagIsGone):
+            # Somebody pushed the same content while we built: theirs is the image, and ours is not needed. Where that
+            # was a run on the same engine, it also took the name away that both gave.
+            other, _ = self._held(name)
+            if other is None:
+                raise
+            self.progress.say("push: the same content arrived from elsewhere meanwhile; using that image")
+            return Outcome(other, todo.tag, built, False)
         with self.phases("tag"):
             if held is not None and "." not in previous:
                 self._put(self._manifest(held.digest), superseded_tag(previous))
             manifest = self._manifest(layers.digest)
-        size = size_of(manifest.text)
-        return Outcome(Held(layers.digest, (name,), size), todo.tag, built, pushed, layers)
+            size = image_size(self.aws, request.repository, manifest, request.registry_id)
+        return Outcome(Held(layers.digest, (name,), size), todo.tag, built, True, layers)
 
-    def _build(self, todo: Plan, reference: str) -> str:
+    def _build(self, todo: Plan, reference: str, layout: Path | None = None) -> bool:
+        with self.phases("build"):
+            self._build_with(find_builder(self.engine, self.clis), todo, reference, layout)
+        return True
+
+    def _build_with(self, builder: Builder, todo: Plan, reference: str, layout: Path | None) -> None:
         request, registry = self.request, self.registry
-        builder = find_builder(self.engine)
-        cache = request.cache
-        if cache and "/" not in cache.partition(":")[0].replace(registry, ""):
-            cache = f"{registry}/{cache}"
-        if cache and builder.kind != "buildx":
-            self.warn("cache: this machine has no buildx, so nothing is written to the cache.")
+        cache = f"{registry}/{request.cache}" if request.cache and not names_registry(request.cache) else request.cache
         auths = {name.partition("/")[0]: auth for name in self.bases if (auth := self._auth_for(name))}
-        if cache or len(request.platforms) > 1:
+        if cache:
             auths.setdefault(registry, self._authorize())
         if builder.kind == "classic":
             # The classic builder knows no credentials of ours; with the image here it needs none.
@@ -253,13 +290,13 @@ class _Run:
                     pull(self.engine, name, auth, self.progress)
         how = "the classic builder" if builder.kind == "classic" else "BuildKit"
         self.progress.say(f"build: {request.context} with {how}")
-        return build(self.engine, builder, Build(
+        build(self.engine, builder, Build(
             context=request.context, dockerfile=request.dockerfile,
             files=lambda: (entry.path for entry in walk(request.context, self.ignore)), name=reference,
             target=request.target, arguments=request.arguments, secrets=request.secrets,
             labels={**self._oci_labels(todo.tag), **request.labels}, platforms=request.platforms, cache=cache,
-            pull=request.pull and not (auths and builder.kind == "classic"), fresh=request.force, auths=auths),
-            self.progress)
+            pull=request.pull and not (auths and builder.kind == "classic"), fresh=request.force, auths=auths,
+            layout=layout), self.progress, self.warn)
 
     def _tag(self, outcome: Outcome, missing: list[str], generated: bool) -> None:
         """Put the missing tags on the image, without pulling it."""
@@ -300,13 +337,13 @@ class _Run:
             return str(detail["imageDigest"]) if detail else ""
         return ""
 
-    def _tidy(self, outcome: Outcome) -> None:
-        """The engine knows the image by its release tag from here on; the content tag did its work."""
+    def _tidy(self, outcome: Outcome, named: bool = True) -> None:
+        """The engine knows the image by its release tag, if it got that, from here on; the content tag did its work."""
         for tag in outcome.held.tags:
             reference = f"{self.uri}:{tag}"
             if tag.startswith(CONTENT_PREFIX) and (image := self.engine.image(reference)):
                 # An image that lost against an equal one from elsewhere is not the one the tag names.
-                if outcome.pushed:
+                if outcome.pushed and named:
                     self.engine.tag(image["Id"], self.uri, outcome.tag)
                 self.engine.untag(reference)
 
@@ -349,8 +386,9 @@ class _Run:
     def _sentence(self, todo: Plan, outcome: Outcome) -> str:
         would = "Would " if self.check_mode else ""
         if todo.action == "build":
-            text = f"{would}build and push {self.request.repository}:{outcome.tag}." if would else (
-                f"{'Built and pushed' if outcome.pushed else 'Built'} {self.request.repository}:{outcome.tag}.")
+            done = {(True, True): "Built and pushed", (False, True): "Pushed", (True, False): "Built",
+                    (False, False): "Another run built and pushed the same; tagged it"}[outcome.built, outcome.pushed]
+            text = f"{'Would build and push' if would else done} {self.request.repository}:{outcome.tag}."
         elif todo.action == "tag":
             text = f"{would or 'The image was there; '}{'tag' if would else 'tagged'} it {', '.join(todo.missing)}."
         else:
@@ -364,6 +402,10 @@ class _Run:
             self.warn(".git is in the build context. Exclude it in .dockerignore: it makes every commit another image.")
 
     # -- small things ----------------------------------------------------------------------------------------------
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine.result()
 
     @property
     def revision(self) -> Revision:

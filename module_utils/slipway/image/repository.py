@@ -10,16 +10,17 @@ from ..aws import ecr
 from ..aws.session import Aws
 from ..changes import Changes
 from ..errors import InvalidInput, SlipwayError
-
-#: ECR's own default is mutable and unscanned; a release needs to know that a tag stays what it was.
-_ON_CREATION = {"imageTagMutability": "IMMUTABLE", "imageScanningConfiguration": {"scanOnPush": True}}
+from . import mutability
+from .mutability import Mutability
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user wrote; None is untouched (and on creation: immutable, scanned, AES256, no policy, no tags)."""
+    """What the user wrote; None is untouched (and on creation: immutable but for caches, scanned, AES256, no policy,
+    no tags)."""
 
     mutability: str | None = None
+    exclusions: tuple[str, ...] | None = None
     scan_on_push: bool | None = None
     encryption: dict[str, str | None] | None = None
     lifecycle_policy: str | None = None
@@ -36,8 +37,8 @@ class Current:
     tags: dict[str, str] = field(default_factory=dict)
 
     @property
-    def mutability(self) -> str:
-        return str(self.repository.get("imageTagMutability", "MUTABLE"))
+    def mutability(self) -> Mutability:
+        return mutability.of(self.repository)
 
 
 def read(aws: Aws, name: str, settings: Settings, registry_id: str | None) -> Current | None:
@@ -61,8 +62,8 @@ def differences(name: str, current: Current | None, settings: Settings, changes:
             changes.add("lifecycle_policy", None, json.loads(settings.lifecycle_policy))
         return
     has = current.repository
-    if settings.mutability is not None:
-        changes.add("image_tag_mutability", current.mutability, settings.mutability)
+    if wanted := wanted_mutability(settings, current):
+        changes.add("image_tag_mutability", str(current.mutability), str(wanted))
     if settings.scan_on_push is not None:
         changes.add("scan_on_push", has.get("imageScanningConfiguration", {}).get("scanOnPush", False),
                     settings.scan_on_push)
@@ -92,8 +93,10 @@ def update(aws: Aws, name: str, current: Current, settings: Settings, changes: C
     """Carry out what `differences` found."""
     for change in changes.items:
         if change.subject == "image_tag_mutability":
-            ecr.put_tag_mutability(aws, name, change.after, registry_id)
-            current.repository["imageTagMutability"] = change.after
+            wanted = wanted_mutability(settings, current)
+            assert wanted is not None
+            ecr.put_tag_mutability(aws, name, wanted.arguments(), registry_id)
+            current.repository.update(wanted.arguments())
         elif change.subject == "scan_on_push":
             ecr.put_scan_on_push(aws, name, change.after, registry_id)
         elif change.subject == "lifecycle_policy" and change.after is None:
@@ -115,13 +118,16 @@ def missing(name: str, region: str) -> SlipwayError:
                         "Create it (playbooks/provision.yml does), or set create: true.")
 
 
+def wanted_mutability(settings: Settings, current: Current | None) -> Mutability | None:
+    """What the settings ask for; None for what the repository has. Raises InvalidInput for what ECR refuses."""
+    return mutability.wanted(settings.mutability, settings.exclusions, current.mutability if current else None)
+
+
 def creation(settings: Settings) -> dict[str, Any]:
     """CreateRepository's arguments but the name."""
-    wanted: dict[str, Any] = dict(_ON_CREATION)
-    if settings.mutability is not None:
-        wanted["imageTagMutability"] = settings.mutability
-    if settings.scan_on_push is not None:
-        wanted["imageScanningConfiguration"] = {"scanOnPush": settings.scan_on_push}
+    # ECR's own default is mutable and unscanned.
+    wanted: dict[str, Any] = (wanted_mutability(settings, None) or mutability.ON_CREATION).arguments()
+    wanted["imageScanningConfiguration"] = {"scanOnPush": settings.scan_on_push is not False}
     if settings.encryption is not None:
         wanted["encryptionConfiguration"] = _encryption(settings)
     if settings.tags:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import InvalidInput
 from ..names import check_repository, check_tag
-from .repository import Settings
+from .repository import Settings, wanted_mutability
 from .tag import CONTENT_PREFIX
 
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(/[a-z0-9]+)?")
@@ -80,6 +80,12 @@ def read_request(params: dict[str, Any], unknown_repository: bool = False) -> Re
         max_severity=params.get("max_severity") or None, scan_timeout=float(params.get("scan_timeout") or 300))
 
 
+def names_registry(reference: str) -> bool:
+    """Whether a reference begins with a registry's host, as engines read it: 'shop/web:1' does not; pure."""
+    head, slash, _ = reference.partition("/")
+    return bool(slash) and (head == "localhost" or "." in head or ":" in head)
+
+
 def _dockerfile(context: str, name: str) -> tuple[str, str]:
     path = os.path.normpath(Path(context) / name)
     try:
@@ -103,13 +109,15 @@ def _settings(params: dict[str, Any]) -> Settings:
         if not isinstance(parsed, dict) or (parsed and "rules" not in parsed):
             raise InvalidInput("lifecycle_policy has no 'rules'.", "Give {'rules': [...]}, or {} to remove the policy.")
         policy = json.dumps(parsed)
-    mutability = params.get("image_tag_mutability")
-    tags = params.get("repository_tags")
-    return Settings(
-        mutability=mutability.upper() if mutability else None, scan_on_push=params.get("scan_on_push"),
+    exclusions, tags = params.get("image_tag_exclusions"), params.get("repository_tags")
+    settings = Settings(
+        mutability=params.get("image_tag_mutability"), exclusions=None if exclusions is None else tuple(exclusions),
+        scan_on_push=params.get("scan_on_push"),
         encryption=params.get("encryption"), lifecycle_policy=policy,
         tags=None if tags is None else {str(k): _text("repository_tags", k, v) for k, v in tags.items()},
         purge_tags=params.get("purge_repository_tags") is not False)
+    wanted_mutability(settings, None)
+    return settings
 
 
 def _texts(params: dict[str, Any], name: str) -> dict[str, str]:

@@ -172,8 +172,7 @@ class Present:
                 or plan.tags != report.tags(stack) or set(previous) != set(template.parameters)
                 or (o.notification_arns is not None
                     and sorted(o.notification_arns) != sorted(stack.get("NotificationARNs", [])))
-                or (_rollback_configuration(o) is not None
-                    and _rollback_configuration(o) != _present_rollback_configuration(stack))):
+                or _rollback_configuration(o, stack) not in (None, _present_rollback_configuration(stack))):
             return False
         plain = {n for n, d in template.parameters.items() if not d.from_ssm and not d.no_echo}
         if any(plan.parameters.values[n] != previous[n] for n in plain):
@@ -213,7 +212,7 @@ class Present:
                                            existed=stack is not None)
         try:
             plan.change_set = self._proposal.create(plan.template, plan.parameters.request, plan.tags,
-                                                    _rollback_configuration(o))
+                                                    _rollback_configuration(o, stack))
         except proposal.Superseded as superseded:
             raise _Moved(str(superseded)) from superseded
         if changeset.is_empty(plan.change_set):
@@ -459,12 +458,16 @@ def _merged_tags(o: Options, present: dict[str, str]) -> dict[str, str]:
     return dict(o.tags) if o.purge_tags else {**present, **o.tags}
 
 
-def _rollback_configuration(o: Options) -> dict[str, Any] | None:
+def _rollback_configuration(o: Options, stack: dict[str, Any] | None) -> dict[str, Any] | None:
+    """None where it is untouched; of what is given the omitted half stays as it is."""
     if o.rollback_triggers is None and o.rollback_monitoring_minutes is None:
         return None
-    # Type is the only one there is besides the composite alarm's, which its ARN does not tell apart.
-    return {"RollbackTriggers": [{"Arn": arn, "Type": "AWS::CloudWatch::Alarm"} for arn in o.rollback_triggers or []],
-            "MonitoringTimeInMinutes": o.rollback_monitoring_minutes or 0}
+    found = _present_rollback_configuration(stack or {})
+    if o.rollback_triggers is not None:
+        found["RollbackTriggers"] = o.rollback_triggers
+    if o.rollback_monitoring_minutes is not None:
+        found["MonitoringTimeInMinutes"] = o.rollback_monitoring_minutes
+    return found
 
 
 def _present_rollback_configuration(stack: dict[str, Any]) -> dict[str, Any]:

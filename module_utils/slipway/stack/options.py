@@ -10,6 +10,8 @@ from ..errors import InvalidInput
 from ..names import check_stack
 from .template import INLINE_LIMIT, URL_LIMIT, Template, load_file, scalar
 
+_ALARMS = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::CompositeAlarm")
+
 
 @dataclass(frozen=True)
 class Options:
@@ -27,7 +29,7 @@ class Options:
     notification_arns: list[str] | None = None
     termination_protection: bool | None = None
     stack_policy: str | None = None
-    rollback_triggers: list[str] | None = None
+    rollback_triggers: list[dict[str, str]] | None = None
     rollback_monitoring_minutes: int | None = None
     on_failure: str | None = None
     disable_rollback: bool | None = None
@@ -73,7 +75,8 @@ def from_params(params: dict[str, Any]) -> Options:
         notification_arns=params.get("notification_arns"),
         termination_protection=params.get("termination_protection"),
         stack_policy=params.get("stack_policy"),
-        rollback_triggers=params.get("rollback_triggers"),
+        rollback_triggers=None if params.get("rollback_triggers") is None
+        else [_trigger(given) for given in params["rollback_triggers"]],
         rollback_monitoring_minutes=params.get("rollback_monitoring_minutes"),
         on_failure=params.get("on_failure"),
         disable_rollback=params.get("disable_rollback"),
@@ -88,3 +91,15 @@ def from_params(params: dict[str, Any]) -> Options:
         wait_timeout=params.get("wait_timeout") or None,
         with_resources=params["with_resources"],
     )
+
+
+def _trigger(given: Any) -> dict[str, str]:
+    """A RollbackTrigger; an ARN alone is that of a plain alarm, for it does not tell a composite one apart."""
+    alarm = {"arn": given} if isinstance(given, str) else given
+    if not isinstance(alarm, dict) or set(alarm) - {"arn", "type"} or not alarm.get("arn"):
+        raise InvalidInput(f"rollback_triggers has {given!r}.", "Give an alarm's ARN, or a mapping with arn and type.")
+    kind = str(alarm.get("type") or _ALARMS[0])
+    if kind not in _ALARMS:
+        raise InvalidInput(f"The type of rollback trigger {alarm['arn']} is {kind}.",
+                           f"CloudFormation takes {' and '.join(_ALARMS)}.")
+    return {"Arn": str(alarm["arn"]), "Type": kind}

@@ -13,37 +13,15 @@ from ..errors import AwsError, WaitTimeout
 from ..polling import Deadline, delays
 from ..progress import Progress
 from . import events
+from .forecast import Forecast
+from .pace import Pace
 
 _STACK = "AWS::CloudFormation::Stack"
 #: Refusals that pass by themselves; '' is no answer at all. Each comes after the client's own retries.
 _PASSING = THROTTLES | {"", "InternalFailure", "InternalError", "ServiceUnavailable", "ServiceUnavailableException"}
 _PATIENCE = 10
-
-
-class Pace:
-    """Seconds to the next question: short while things happen, growing to 5 while nothing does.
-
-    Calls are paid from a budget of `burst` that refills by `rate` a minute: silence from the start costs just that, and
-    a busy minute no more.
-    """
-
-    def __init__(self, rate: float = 12.0, burst: float = 8.0, clock: Callable[[], float] = time.monotonic) -> None:
-        self._rate, self._burst, self._clock = rate / 60, burst, clock
-        self._left = burst
-        self._at = clock()
-        self._quiet = delays(factor=1.25)
-
-    def next(self, active: bool, calls: int = 1) -> float:
-        """active: something happened, or must happen at once. calls: what the last answer cost."""
-        now = self._clock()
-        self._left = min(self._burst, self._left + (now - self._at) * self._rate) - calls
-        self._at = now
-        if active:
-            self._quiet = delays(factor=1.25)
-            next(self._quiet)
-            return min(5.0, max(0.4, 4 / max(self._left, 0.5)))
-        delay = next(self._quiet)
-        return delay if self._left >= 0 else max(delay, min(5.0, -self._left / self._rate))
+#: After so many answers without news the stack itself is asked: events may be late or missing.
+_SILENT = 6
 
 
 class Watch:
@@ -69,6 +47,9 @@ class Watch:
         self.events: list[dict[str, Any]] = []
         self.explanations: dict[str, Any] = {}
         self._open: dict[str, str] = {}
+        self._forecast = Forecast()
+        self._known: set[str] = set()
+        self._begun = False
         self._calls = 0
         self._refused = 0
 
@@ -78,7 +59,6 @@ class Watch:
 
     def poll(self) -> list[dict[str, Any]]:
         """Ask for news, show and return them, oldest first."""
-        self._calls = 0
         new = self._news(self._stack_id, "")
         for arn, path in list(self._nested.items()):
             if arn not in self._ended:
@@ -103,42 +83,46 @@ class Watch:
         ending = False
         time.sleep(deadline.cap(0.2))
         while True:
-            new = self._poll_patiently()
-            active = bool(new)
-            silent = 0 if active else silent + 1
+            self._calls = 0
+            new = self._patiently(self.poll) or [] if silent < _SILENT else []
+            silent = 0 if new else silent + 1
             for event in new:
                 if events.is_of_stack(event) and not event["Path"]:
                     ending = _is_end(event)
-            if ending or silent >= 6:
-                # The stack has the last word; events may also be late or missing.
+            if ending or silent > _SILENT:
+                # The stack has the last word.
                 silent = 0
-                stack = cloudformation.describe_stack(self._aws, self._stack_id)
-                if stack is None:
-                    return {"StackId": self._stack_id, "StackStatus": "DELETE_COMPLETE"}
-                if not in_progress(stack["StackStatus"]):
-                    if self._nested or not active:
+                stack = self._patiently(self._described)
+                if stack and not in_progress(stack["StackStatus"]):
+                    if "StackName" in stack and (self._nested or not new):
                         self.poll()
-                    return stack
+                    return dict(stack)
             if deadline.passed:
                 raise WaitTimeout(f"{what[:1].upper()}{what[1:]} has not ended after {duration(deadline.elapsed)}; "
                                   f"still in progress: {', '.join(self.unfinished()) or 'the stack itself'}.",
                                   "Raise wait_timeout, or run this again: it waits for what is in progress.")
             self._progress.heartbeat(f"... {what}: {duration(deadline.elapsed)}, waiting for "
                                      f"{', '.join(self.unfinished()[:3]) or 'CloudFormation'}")
-            time.sleep(deadline.cap(pace.next(active or ending or not self._open, self._calls)))
+            soon = ending or self._begun and not self._open
+            time.sleep(deadline.cap(pace.next(self._calls, bool(new), soon, self._forecast.window(time.time()))))
 
-    def _poll_patiently(self) -> list[dict[str, Any]]:
-        """A poll that AWS may refuse for a while: what we wait for goes on without us."""
+    def _described(self) -> dict[str, Any]:
+        self._calls += 1
+        return (cloudformation.describe_stack(self._aws, self._stack_id)
+                or {"StackId": self._stack_id, "StackStatus": "DELETE_COMPLETE"})
+
+    def _patiently(self, ask: Callable[[], Any]) -> Any:
+        """The answer; None where AWS refuses for a while: what we wait for goes on without us."""
         try:
-            new = self.poll()
+            answer = ask()
         except AwsError as error:
             self._refused += 1
             if error.code not in _PASSING or self._refused > _PATIENCE:
                 raise
             self._progress.heartbeat(f"... AWS does not answer for now: {error.message}")
-            return []
+            return None
         self._refused = 0
-        return new
+        return answer
 
     def unfinished(self) -> list[str]:
         """Resources that began and have not ended."""
@@ -146,15 +130,23 @@ class Watch:
 
     def _news(self, arn: str, path: str) -> list[dict[str, Any]]:
         self._calls += 1
-        new = []
-        for event in cloudformation.stack_events(self._aws, arn):
-            if event["EventId"] in self._seen or self._is_older(event, path):
-                break
-            self._seen.add(event["EventId"])
-            if event.get("ResourceStatus") == "REVIEW_IN_PROGRESS":
-                continue  # the preview's, not the operation's
-            new.append({**event, "Path": path})
+        new: list[dict[str, Any]] = []
+        for page in cloudformation.stack_events(self._aws, arn):
+            for number, event in enumerate(page):
+                if event["EventId"] in self._seen or self._is_older(event, path):
+                    self._learn(arn, path, page[number:])
+                    return new[::-1]
+                self._seen.add(event["EventId"])
+                if event.get("ResourceStatus") == "REVIEW_IN_PROGRESS":
+                    continue  # the preview's, not the operation's
+                new.append({**event, "Path": path})
         return new[::-1]
+
+    def _learn(self, arn: str, path: str, earlier: list[dict[str, Any]]) -> None:
+        """What is on the page anyway, of operations before this one."""
+        if arn not in self._known:
+            self._known.add(arn)
+            self._forecast.learn([{**event, "Path": path} for event in earlier])
 
     def _is_older(self, event: dict[str, Any], path: str) -> bool:
         if event["Timestamp"] < self._since:
@@ -167,6 +159,7 @@ class Watch:
     def _note(self, event: dict[str, Any]) -> None:
         status = event.get("ResourceStatus", "")
         self._progress.say(events.line(event), events.tone(status))
+        self._forecast.note(event, time.time())
         if events.is_of_stack(event):
             return
         if self._explain and status.endswith("_FAILED") and (why := self._explain(event, self._since)):
@@ -177,6 +170,7 @@ class Watch:
             self._nested.setdefault(arn, f"{name}/")
             if in_progress(status):
                 self._ended.discard(arn)
+        self._begun = True
         if in_progress(status):
             self._open[name] = f"{name} ({event['ResourceType']})"
         else:

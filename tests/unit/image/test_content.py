@@ -8,7 +8,7 @@ import pytest
 
 from slipway.image.base import familiar, known_as
 from slipway.image.content import content_digest
-from slipway.image.manifest import layers_of, size_of
+from slipway.image.manifest import parts_of, size_of
 
 USUAL: dict[str, Any] = {
     "context": "c", "dockerfile": "FROM a", "arguments": {"A": "1", "B": "2"}, "bases": {"a": "sha256:1"},
@@ -49,5 +49,5 @@ def test_a_base_is_known_by_its_registry_digest_else_by_its_id() -> None:
 
 def test_manifest() -> None:
     text = '{"config": {"size": 1}, "layers": [{"size": 2}, {"size": 3}]}'
-    assert (size_of(text), layers_of(text)) == (6, 2)
-    assert size_of('{"manifests": [{"size": 7}, {"size": 8}]}') == 15
+    assert (size_of(text), parts_of(text)) == (6, [])
+    assert parts_of('{"manifests": [{"size": 7, "digest": "a"}, {"size": 8, "digest": "b"}]}') == ["a", "b"]

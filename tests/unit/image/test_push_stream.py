@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import docker.errors
 import pytest
+import urllib3.exceptions
 
 from slipway.docker.credentials import with_credentials
-from slipway.docker.engine import refusal
+from slipway.docker.engine import plain_errors, refusal
 from slipway.docker.push import Layers
+from slipway.errors import EngineError
 
 RECORDS: list[dict[str, Any]] = [
     {"status": "The push refers to repository [localhost:5000/a]"},
@@ -30,6 +33,19 @@ def test_layers_bytes_and_digest() -> None:
         layers.read(record)
     assert (layers.sent, layers.present) == ({"bbbbbbbbbbbb"}, {"aaaaaaaaaaaa", "cccccccccccc"})
     assert (layers.bytes_done, layers.digest, layers.done) == (20, "sha256:1", 3)
+
+
+def test_a_digest_in_words_alone() -> None:
+    """An engine with the containerd image store gives no more."""
+    layers = Layers()
+    layers.read({"status": f"v1: digest: sha256:{'0a' * 32} size: 498"})
+    assert layers.digest == "sha256:" + "0a" * 32
+
+
+def test_an_answer_that_breaks_off_is_an_engine_that_does_not_answer() -> None:
+    for error in (urllib3.exceptions.ProtocolError("Connection broken"), docker.errors.StreamParseError("half a word")):
+        with pytest.raises(EngineError, match="does not answer"), plain_errors("unix:///x", "push"):
+            raise error
 
 
 def test_a_layer_sent_before_the_connection_broke_stays_sent() -> None:

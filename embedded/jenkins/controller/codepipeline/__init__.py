@@ -1,0 +1,1 @@
+"""The aws-codepipeline plugin by its documented behaviour: a job worker of AWS CodePipeline."""

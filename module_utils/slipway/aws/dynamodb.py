@@ -1,0 +1,128 @@
+"""Amazon DynamoDB, one function per API call, for items of strings and numbers. All raise AwsError."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from ..errors import AwsError
+from .session import Aws
+
+#: BatchWriteItem takes this many items in a call.
+ITEMS_PER_BATCH = 25
+
+#: An item: attribute name to text or number.
+Item = dict[str, Any]
+
+
+class Conflict(Exception):
+    """A condition did not hold. item: what the table has instead, {} when there is nothing."""
+
+    def __init__(self, item: Item) -> None:
+        super().__init__("the condition did not hold")
+        self.item = item
+
+
+def get(aws: Aws, table: str, key: Item) -> Item:
+    """The item, {} when there is none."""
+    return plain(aws.call("dynamodb", "get_item", TableName=table, Key=typed(key), ConsistentRead=True).get("Item", {}))
+
+
+def put(aws: Aws, table: str, item: Item, condition: str = "", values: Item | None = None) -> None:
+    """Put the item, if the condition holds where one is given. Attributes are named #name in it. Raises Conflict."""
+    arguments: dict[str, Any] = {"TableName": table, "Item": typed(item)}
+    if condition:
+        arguments |= {"ConditionExpression": condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                      "ExpressionAttributeNames": _names(condition)}
+    if values:
+        arguments["ExpressionAttributeValues"] = typed({f":{k}": v for k, v in values.items()})
+    _conditional(aws, "put_item", arguments)
+
+
+def update(aws: Aws, table: str, key: Item, expression: str, condition: str, values: Item) -> Item:
+    """Change the item if the condition holds. Returns it as it is then. Raises Conflict."""
+    answer = _conditional(aws, "update_item", {
+        "TableName": table, "Key": typed(key), "UpdateExpression": expression, "ConditionExpression": condition,
+        "ExpressionAttributeNames": _names(expression + condition), "ReturnValues": "ALL_NEW",
+        "ExpressionAttributeValues": typed({f":{k}": v for k, v in values.items()}),
+        "ReturnValuesOnConditionCheckFailure": "ALL_OLD"})
+    return plain(answer.get("Attributes", {}))
+
+
+def replace(aws: Aws, table: str, item: Item, key: Item, condition: str, values: Item, token: str) -> None:
+    """Put `item` and delete the item of `key`, both or neither. token: makes a repeated call count once (36 characters
+    at most). Raises Conflict when the condition on what is deleted does not hold."""
+    try:
+        aws.call("dynamodb", "transact_write_items", ClientRequestToken=token, TransactItems=[
+            {"Put": {"TableName": table, "Item": typed(item)}},
+            {"Delete": {"TableName": table, "Key": typed(key), "ConditionExpression": condition,
+                        "ExpressionAttributeNames": _names(condition),
+                        "ExpressionAttributeValues": typed({f":{k}": v for k, v in values.items()})}}])
+    except AwsError as error:
+        if error.code == "TransactionCanceledException" and "ConditionalCheckFailed" in error.aws_message:
+            raise Conflict({}) from error
+        raise
+
+
+def delete(aws: Aws, table: str, key: Item, condition: str, values: Item) -> None:
+    """Delete the item if the condition holds. Raises Conflict."""
+    _conditional(aws, "delete_item", {
+        "TableName": table, "Key": typed(key), "ConditionExpression": condition,
+        "ExpressionAttributeNames": _names(condition), "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+        "ExpressionAttributeValues": typed({f":{k}": v for k, v in values.items()})})
+
+
+def query(aws: Aws, table: str, name: str, value: str, limit: int, attributes: Sequence[str] = ()) -> list[Item]:
+    """The items whose partition key `name` is `value`, the greatest sort key first, `limit` at most.
+
+    attributes: which of them; all when empty.
+    """
+    arguments: dict[str, Any] = {
+        "TableName": table, "KeyConditionExpression": f"#{name} = :value", "ScanIndexForward": False,
+        "ExpressionAttributeNames": {f"#{name}": name}, "ExpressionAttributeValues": typed({":value": value}),
+        "ConsistentRead": True}
+    if attributes:
+        arguments["ProjectionExpression"] = ", ".join(f"#{attribute}" for attribute in attributes)
+        arguments["ExpressionAttributeNames"] |= {f"#{attribute}": attribute for attribute in attributes}
+    found: list[Item] = []
+    while len(found) < limit:
+        page = aws.call("dynamodb", "query", Limit=limit - len(found), **arguments)
+        found += [plain(item) for item in page.get("Items", [])]
+        if not page.get("LastEvaluatedKey"):
+            break
+        arguments["ExclusiveStartKey"] = page["LastEvaluatedKey"]
+    return found
+
+
+def delete_all(aws: Aws, table: str, keys: Sequence[Item]) -> None:
+    """Delete the items of these keys, whatever they are; those that AWS leaves over for load stay for the next time."""
+    for start in range(0, len(keys), ITEMS_PER_BATCH):
+        aws.call("dynamodb", "batch_write_item", RequestItems={
+            table: [{"DeleteRequest": {"Key": typed(key)}} for key in keys[start:start + ITEMS_PER_BATCH]]})
+
+
+def typed(item: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """An item as the API has it; pure."""
+    return {name: {"N": str(value)} if isinstance(value, int) else {"S": str(value)} for name, value in item.items()}
+
+
+def plain(item: Mapping[str, Mapping[str, str]]) -> Item:
+    """The opposite of typed()."""
+    return {name: int(Decimal(value["N"])) if "N" in value else value["S"] for name, value in item.items()
+            if "N" in value or "S" in value}
+
+
+def _names(*expressions: str) -> dict[str, str]:
+    # Many plain words are reserved in expressions; with # none is.
+    return {f"#{name}": name for expression in expressions for name in re.findall(r"#(\w+)", expression)}
+
+
+def _conditional(aws: Aws, operation: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return aws.call("dynamodb", operation, **arguments)
+    except AwsError as error:
+        if error.code == "ConditionalCheckFailedException":
+            raise Conflict(plain(error.response.get("Item", {}))) from error
+        raise

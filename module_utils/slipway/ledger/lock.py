@@ -1,0 +1,139 @@
+"""One release of a service at a time, whoever starts it and wherever.
+
+The lock is one item of the ledger's table, written under a condition. It holds the record of the release that runs, so
+that whoever takes it over from a dead owner also knows what that one did. Its owner counts `beat` up every BEAT
+seconds. A waiter never compares clocks: a beat that did not change for DEAD seconds of the waiter's own is a dead one.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+from ..aws import dynamodb
+from ..aws.session import Aws
+from ..errors import SlipwayError
+from ..interrupt import interruptible
+from ..polling import Deadline, delays
+from ..progress import Progress
+from . import owner
+from .record import Record
+
+BEAT = 10.0
+DEAD = 45.0
+KEY = "lock"
+
+#: What to do when another release holds the lock.
+Busy = Literal["wait", "supersede", "fail"]
+
+
+@dataclass
+class Held:
+    """A lock that is ours. inherited: the record of a release that died with the lock in its hand, None as a rule."""
+
+    token: str
+    inherited: Record | None = None
+    waited: float = 0.0
+
+
+class Busied(SlipwayError):
+    """Another release holds the lock."""
+
+
+def holder(aws: Aws, table: str, service: str) -> Record | None:
+    """The record of the release that runs now; None when none does. One call."""
+    item = dynamodb.get(aws, table, {"service": service, "id": KEY})
+    return json.loads(item["entry"]) if item else None
+
+
+def acquire(aws: Aws, table: str, entry: Record, token: str, busy: Busy, timeout: float, progress: Progress,
+            clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> Held:
+    """Take the lock of entry["service"], waiting for who has it, `timeout` seconds at most.
+
+    Raises Busied when it cannot be had, Interrupted at SIGINT or SIGTERM.
+    """
+    started = clock()
+    deadline = Deadline(timeout, clock)
+    waits = delays(first=1.0, limit=5.0)
+    item = {"service": entry["service"], "id": KEY, "token": token, "beat": 0, "entry": json.dumps(entry)}
+    seen, since = ("", -1), started
+    asked = False
+    with interruptible():
+        while True:
+            try:
+                dynamodb.put(aws, table, item, "attribute_not_exists(#service)")
+                return Held(token, waited=clock() - started)
+            except dynamodb.Conflict as conflict:
+                other = conflict.item
+            if not other:
+                continue
+            if other["token"] == token:  # our own write, whose answer was lost
+                return Held(token, waited=clock() - started)
+            theirs: Record = json.loads(other["entry"])
+            if (other["token"], other["beat"]) != seen:
+                if other["token"] != seen[0]:
+                    asked = False
+                    progress.say(f"{describe(theirs)}; waiting for it" if busy == "wait" else describe(theirs), "warn")
+                seen, since = (other["token"], other["beat"]), clock()
+            if owner.is_dead(str(theirs.get("process", ""))) or clock() - since >= DEAD:
+                held = _take_over(aws, table, item, other)
+                if held:
+                    progress.say("its process is gone; taking over", "warn")
+                    return Held(token, theirs, clock() - started)
+                continue
+            if busy == "fail":
+                raise Busied(f"{describe(theirs)}.", "Wait for its end, or set ecs_release_busy to wait or supersede.")
+            if busy == "supersede" and not asked:
+                asked = True
+                _supersede(aws, table, other, token)
+                progress.say("asked it to stop; it leaves the old version serving", "warn")
+            if deadline.passed:
+                raise Busied(f"{describe(theirs)}, and it did not end within {timeout:.0f} s.",
+                             "Look at it, then run this again; ecs_release_lock_timeout is how long a release waits.")
+            progress.heartbeat(f"still waiting for it ({clock() - started:.0f} s)")
+            sleep(deadline.cap(next(waits)))
+
+
+def beat(aws: Aws, table: str, service: str, token: str) -> str:
+    """Show that the owner lives. Returns the token of a release that wants this one to stop, '' as a rule.
+
+    Raises dynamodb.Conflict when the lock is somebody else's by now.
+    """
+    item = dynamodb.update(aws, table, {"service": service, "id": KEY}, "SET #beat = #beat + :one", "#token = :token",
+                           {"one": 1, "token": token})
+    return str(item.get("superseded_by", ""))
+
+
+def release(aws: Aws, table: str, service: str, token: str) -> None:
+    """Give the lock back; one that is somebody else's, or gone, is left alone."""
+    with suppress(dynamodb.Conflict):
+        dynamodb.delete(aws, table, {"service": service, "id": KEY}, "#token = :token", {"token": token})
+
+
+def _take_over(aws: Aws, table: str, item: dict[str, Any], other: dict[str, Any]) -> bool:
+    try:
+        dynamodb.put(aws, table, item, "#token = :token AND #beat = :beat",
+                     {"token": other["token"], "beat": other["beat"]})
+    except dynamodb.Conflict:
+        return False
+    return True
+
+
+def _supersede(aws: Aws, table: str, other: dict[str, Any], who: str) -> None:
+    with suppress(dynamodb.Conflict):
+        dynamodb.update(aws, table, {"service": other["service"], "id": KEY}, "SET #superseded_by = :who",
+                        "#token = :token", {"who": who, "token": other["token"]})
+
+
+def describe(theirs: Record) -> str:
+    """'A release of shop-web runs since 08:24:33 UTC: ann on build-1, https://...'"""
+    since = datetime.fromisoformat(theirs["started"]).astimezone(UTC)
+    by = " on ".join(part for part in (theirs.get("user"), theirs.get("host")) if part)
+    parts = [part for part in (by, theirs.get("build_url")) if part]
+    return (f"A {theirs.get('kind', 'release')} of {theirs['service']} runs since {since:%H:%M:%S} UTC"
+            + (f": {', '.join(parts)}" if parts else ""))

@@ -1,0 +1,5 @@
+package hudson.security.csrf;
+
+public class DefaultCrumbIssuer {
+    public DefaultCrumbIssuer(boolean excludeClientIPFromCrumb) { }
+}

@@ -1,0 +1,84 @@
+"""What a release came to, from what its modules returned."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from slipway.ledger.record import closed, is_release, opened, orphaned
+
+START, END = "2026-11-23T08:00:00+00:00", "2026-11-23T08:00:41+00:00"
+ENTRY = opened("shop", "shop-service", "release", START, "0123456789", {"tag": "old"}, commit="1a2b3c4")
+IMAGE = {"tag": "new", "digest": "sha256:1", "built": True, "phases": {"build": 2.0, "total": 3.0},
+         "api_calls": {"e": 2}}
+STACK = {"changed": True, "phases": {"plan": 0.1, "update": 9.0}, "outputs": {"AppURL": "http://x"},
+         "api_calls": {"c": 5}, "parameters": {"ImageTag": "new"}}
+ROLLOUT = {"verdict": "completed", "msg": "web:2 is rolled out.", "task_definition": "web:2",
+           "phases": {"wait": 1.0}}
+
+
+@pytest.mark.parametrize(("image", "stack", "rollout", "verdict", "message"), [
+    (IMAGE, STACK, ROLLOUT, "completed", "web:2 is rolled out."),
+    ({"failed": True, "msg": "The build failed."}, {}, {}, "image_failed", "The build failed."),
+    (IMAGE, {"failed": True, "msg": "Service: crash."}, {}, "stack_failed", "Service: crash."),
+    (IMAGE, STACK, {"failed": True, "verdict": "rolled_back", "msg": "Went back."}, "rolled_back", "Went back."),
+    (IMAGE, STACK, {"failed": True, "msg": "No region."}, "refused", "No region."),
+    (IMAGE, STACK, {}, "aborted", "The release ended before its rollout was judged."),
+])
+def test_the_verdict(image: dict[str, Any], stack: dict[str, Any], rollout: dict[str, Any], verdict: str,
+                     message: str) -> None:
+    record = closed(ENTRY, image, stack, rollout, END)
+    assert (record["verdict"], record["message"]) == (verdict, message)
+    assert (record["started"], record["ended"], record["seconds"]) == (START, END, 41.0)
+
+
+def test_what_is_known_of_a_good_one() -> None:
+    record = closed(ENTRY, IMAGE, STACK, ROLLOUT, END)
+    assert record["phases"] == {"image.build": 2.0, "stack.plan": 0.1, "stack.update": 9.0, "rollout.wait": 1.0}
+    assert record["api_calls"] == {"e": 2, "c": 5}
+    assert (record["tag"], record["from"], record["commit"], record["url"]) == ("new", {"tag": "old"}, "1a2b3c4",
+                                                                                "http://x")
+    assert json.loads(json.dumps(record)) == record
+
+
+def test_a_record_of_a_huge_release_fits_its_item() -> None:
+    event = {"time": START, "status": "UPDATE_FAILED", "type": "T" * 90, "logical_id": "L" * 250, "reason": "r" * 900}
+    stack = {"failed": True, "msg": "m" * 10_000, "events": [event] * 3000, "evidence": ["e" * 3000] * 500,
+             "changes": [{"action": "Modify", "properties": [{"path": "p", "before": "b" * 9000}]}] * 400}
+    record = closed(ENTRY, IMAGE, stack, {}, END)
+    # 400 kB is an item's limit.
+    assert len(json.dumps(record).encode()) < 400_000
+
+
+def test_unknown_values_of_a_plan_are_none() -> None:
+    assert closed(ENTRY, {"digest": "(known after apply)"}, {}, {}, END)["digest"] == ""
+
+
+@pytest.mark.parametrize(("image", "stack", "rollout", "expected"), [
+    (IMAGE, STACK, ROLLOUT, True),
+    ({**IMAGE, "changed": False}, {"changed": False}, ROLLOUT, False),
+    ({"failed": True}, {}, {}, True),
+    (IMAGE, {"changed": False}, {"failed": True}, True),
+])
+def test_a_run_that_did_nothing_is_no_release(image: dict[str, Any], stack: dict[str, Any], rollout: dict[str, Any],
+                                              expected: bool) -> None:
+    assert is_release(image, stack, rollout) is expected
+
+
+@pytest.mark.parametrize(("status", "tag", "verdict", "message"), [
+    ("UPDATE_COMPLETE", "new", "completed", "its stack update went through: new is deployed"),
+    ("UPDATE_COMPLETE", "old", "aborted", "the stack is UPDATE_COMPLETE and old is deployed"),
+    ("UPDATE_ROLLBACK_COMPLETE", "old", "aborted", "the stack is UPDATE_ROLLBACK_COMPLETE and old is deployed"),
+    ("UPDATE_ROLLBACK_FAILED", "old", "aborted", "UPDATE_ROLLBACK_FAILED"),
+    ("", "", "aborted", "there is no stack"),
+])
+def test_what_became_of_one_whose_process_ended(status: str, tag: str, verdict: str, message: str) -> None:
+    record = orphaned(ENTRY, status, tag, END)
+    assert record["verdict"] == verdict
+    assert message in record["message"]
+
+
+def test_an_end_before_the_start_takes_no_time() -> None:
+    assert closed(ENTRY, IMAGE, STACK, ROLLOUT, "2026-11-23T07:59:59+00:00")["seconds"] == 0.0
