@@ -70,7 +70,8 @@ def acquire(aws: Aws, table: str, entry: Record, token: str, busy: Busy, timeout
                 return Held(token, waited=clock() - started)
             except dynamodb.Conflict as conflict:
                 other = conflict.item
-            if not other:
+            if not other:  # given back in this moment
+                sleep(deadline.cap(next(waits)))
                 continue
             if other["token"] == token:  # our own write, whose answer was lost
                 return Held(token, waited=clock() - started)
