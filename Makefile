@@ -5,11 +5,22 @@ export PYTHONDONTWRITEBYTECODE =
 
 MOLECULE = PATH="$(CURDIR)/.venv/bin:$$PATH" MOLECULE_COMMAND_BORDERS=false .venv/bin/molecule
 
-.PHONY: demo down aws test lint unit molecule test-real-jenkins bench clean
+# A lane's own exit code, not that of sed.
+SHELL = bash
+.SHELLFLAGS = -o pipefail -c
 
-demo: .venv/.runtime ## the sample application on an AWS embedded on this machine, from nothing to its URL
-	@.venv/bin/python -m embedded up
+.PHONY: demo demo-commit status down aws test lane-hosts lane-aws lint unit molecule soak test-real-jenkins bench clean
+
+demo: .venv/.runtime ## the sample application and its pipeline on an AWS embedded on this machine, from nothing
+	@.venv/bin/python -m embedded up --for-demo
 	@$(PLAY) site.yml
+	@.venv/bin/python -m embedded commands-to-try
+
+demo-commit: .venv/.runtime ## change the application's colour by a commit, and see it go live (COLOUR=pink)
+	@.venv/bin/python -m embedded commit --colour "$(COLOUR)"
+
+status: .venv/.runtime ## the demo on one screen: pipeline, releases, Jenkins, service
+	@$(PLAY) playbooks/status.yml
 
 down: .venv/.runtime ## stop and remove all that demo and aws made
 	@.venv/bin/python -m embedded down
@@ -18,14 +29,28 @@ aws: .venv/.runtime ## the embedded AWS alone, with the lines that point a shell
 	@.venv/bin/python -m embedded up
 	@.venv/bin/python -m embedded env
 
-test: lint unit molecule ## linters, then unit, contract, role, integration and end-to-end tests
-	@.venv/bin/python -m pytest tests/fault tests/integration tests/e2e
+# What waits for containers most of the time runs in two lanes; a lane's name begins each of its lines.
+LANE = 2>&1 | sed -u "s/^/$@ | /"
+
+test: lint unit ## linters, then unit, contract, role, integration and end-to-end tests
+	@.venv/bin/python -m embedded engine
+	@$(MAKE) --no-print-directory -j2 lane-hosts lane-aws
+
+lane-hosts:
+	@$(MOLECULE) test --all $(LANE)
+	@.venv/bin/python -m pytest tests/e2e $(LANE)
+
+lane-aws:
+	@.venv/bin/python -m pytest tests/fault tests/integration $(LANE)
 
 molecule: .venv/.dev ## every role on real hosts of its own, Debian 12 and 13
 	@$(MOLECULE) test --all
 
 test-real-jenkins: .venv/.dev ## the scenarios with Jenkins against its real packages, where their repository can be reached
 	@SLIPWAY_JENKINS=real $(MOLECULE) test -s jenkins -s jenkins_plugins -s jenkins_job
+
+soak: .venv/.dev ## 200 releases aborted at random moments, and ten at once of one service
+	@SLIPWAY_ABORTS=200 SLIPWAY_ABORTS_SERVICES=4 SLIPWAY_AT_ONCE=10 .venv/bin/python -m pytest -s tests/e2e/test_aborts.py
 
 unit: .venv/.dev ## the tests that need neither engine nor AWS
 	@.venv/bin/python -m pytest tests/unit tests/contract
@@ -40,6 +65,8 @@ lint: .venv/.dev
 bench: .venv/.runtime ## side by side with what a user would pick instead; results in benchmarks/results/
 	@.venv/bin/python -m benchmarks.cfn_stack
 	@.venv/bin/python -m benchmarks.ecr_push
+	@.venv/bin/python -m benchmarks.release
+	@.venv/bin/python -m benchmarks.pipeline
 
 clean: down ## also the virtual environment
 	rm -rf .venv benchmarks/.venv

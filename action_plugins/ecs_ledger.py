@@ -27,13 +27,20 @@ class ActionModule(Live):  # type: ignore[misc]
         if opening:
             self._task.args["pid"] = os.getppid()
         result: dict[str, Any] = super().run(tmp, task_vars)
-        if opening and result.get("token") and not result.get("failed"):
-            self._keep(result)
+        if result.get("failed"):
+            return result
+        if opening and result.get("token"):
+            self._keep(result, str(self._notes(task_vars, fresh=True) or ""))
+        elif token := (self._task.args.get("opened") or {}).get("token"):
+            # The keeper need not ask AWS whether its work is done.
+            self._note(task_vars, {"closed": token})
         return result
 
-    def _keep(self, opened: dict[str, Any]) -> None:
+    def _keep(self, opened: dict[str, Any], notes: str) -> None:
         given = {"aws": {name: self._task.args.get(name) for name in _AWS}, "table": self._task.args["table"],
-                 "entry": opened["entry"], "token": opened["token"], "pid": os.getppid()}
+                 "entry": opened["entry"], "token": opened["token"], "pid": os.getppid(), "notes": notes,
+                 "report_dir": self._task.args.get("report_dir") or "",
+                 "notify": self._task.args.get("notify") or {}}
         keeper = subprocess.Popen(
             [sys.executable, "-m", "slipway.ledger.keeper"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL, start_new_session=True, cwd="/", env=self._keepers_environment())
@@ -49,4 +56,6 @@ class ActionModule(Live):  # type: ignore[misc]
         # Jenkins ends what carries its build's cookie when the build ends; the keeper has a moment's work left then.
         environment.pop("JENKINS_NODE_COOKIE", None)
         environment["PYTHONPATH"] = str(_CODE)
+        if "SLIPWAY_SHARED" in self._environment:
+            environment["SLIPWAY_SHARED"] = self._environment["SLIPWAY_SHARED"]
         return environment

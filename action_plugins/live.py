@@ -10,11 +10,14 @@ from its workers any more by then, so the last lines go straight to where ansibl
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
+import stat
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -29,6 +32,9 @@ display = Display()
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}
 _EVERY = 0.1
+#: What a release's record takes of a result, should the run end before it is closed. No parameters: some are secret.
+_NOTED = ("failed", "tag", "digest", "image_uri", "built", "pushed", "phases", "api_calls", "task_definition",
+          "deployment_id", "verdict")
 
 
 class ActionModule(Quick):
@@ -37,7 +43,11 @@ class ActionModule(Quick):
     _show: _Show | None = None
 
     def run(self, tmp: Any = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        module = str(self._task.action).rpartition(".")[2]
+        self._note(task_vars, {"module": module, "at": time.time()})
         result: dict[str, Any] = super().run(tmp, task_vars)
+        self._note(task_vars, {"module": module, "at": time.time(),
+                               "result": {name: result[name] for name in _NOTED if name in result}})
         # What the user did not write does not belong to what the task reports of its arguments.
         result.get("invocation", {}).get("module_args", {}).pop("progress_file", None)
         if self._show and self._show.interrupted:
@@ -61,6 +71,27 @@ class ActionModule(Quick):
         finally:
             path.unlink()
         return shown
+
+    def _notes(self, task_vars: dict[str, Any] | None, fresh: bool = False) -> Path | None:
+        """The file in which this run's work on this host is noted for the keeper of its release; None where there is
+        none. fresh: make it, empty."""
+        host = hashlib.sha256(str((task_vars or {}).get("inventory_hostname")).encode()).hexdigest()[:16]
+        path = Path(tempfile.gettempdir(), f"slipway-notes-{os.getppid()}-{host}")
+        with suppress(OSError):
+            if fresh:
+                # Of a run that had our number and was killed; somebody else's stays, and is not used.
+                with suppress(FileNotFoundError):
+                    path.unlink()
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+            found = path.lstat()
+            if stat.S_ISREG(found.st_mode) and found.st_uid == os.getuid():
+                return path
+        return None
+
+    def _note(self, task_vars: dict[str, Any] | None, what: dict[str, Any]) -> None:
+        if path := self._notes(task_vars):
+            with suppress(OSError), path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(what) + "\n")
 
     def _while_it_runs(self) -> AbstractContextManager[None]:
         shown: AbstractContextManager[None] = self._show.running() if self._show else super()._while_it_runs()

@@ -19,16 +19,24 @@ from ansible.utils.display import Display
 display = Display()
 
 
-def _forked() -> ModuleType:
-    """The file forked.py beside this one: ansible loads a plugin by its path, and no package around it."""
-    name = "slipway_action_forked"
+def _beside(file: str) -> ModuleType:
+    """The file of that name beside this one: ansible loads a plugin by its path, and no package around it."""
+    name = f"slipway_action_{file}"
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().with_name("forked.py"))
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).resolve().with_name(f"{file}.py"))
         assert spec and spec.loader
         module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
         sys.modules[name] = module
+        spec.loader.exec_module(module)
     return sys.modules[name]
+
+
+def _forked() -> ModuleType:
+    return _beside("forked")
+
+
+# Ansible loads a task's plugin before it forks the task's workers.
+_warm = _beside("warm")
 
 
 class ActionModule(ActionBase):
@@ -58,6 +66,8 @@ class ActionModule(ActionBase):
     def _can_fork(self, task_vars: dict[str, Any]) -> bool:
         try:
             self._compute_environment_string(self._environment)
+            if len(task_vars.get("ansible_play_hosts_all") or ()) > 1 and _warm.shared:
+                self._environment["SLIPWAY_SHARED"] = _warm.shared
             reason = _forked().why_not(self, task_vars, self._environment)
         except Exception as error:
             # Whatever it is, the usual way meets it too, and tells of it as usual.

@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from html import escape
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,14 @@ def say(text: str) -> None:
 
 # -- what we run on -----------------------------------------------------------------------------------------------
 
-def options(doc: str | None, name: str) -> argparse.Namespace:
-    """The command line that all benchmarks have. Also lets SIGTERM end them tidily."""
+def options(doc: str | None, name: str, more: Callable[[argparse.ArgumentParser], None]) -> argparse.Namespace:
+    """The command line that all benchmarks have, and what `more` adds. Also lets SIGTERM end them tidily."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=7, help="counted runs of each side")
     parser.add_argument("--now", action="store_true", help="do not wait for a quiet machine")
     parser.add_argument("--output", type=Path, default=HERE / "results" / f"{name}.md", help="where the report goes")
+    more(parser)
     return parser.parse_args()
 
 
@@ -203,6 +205,20 @@ class Play:
             self.process.wait(60)
 
 
+def docker_by_hand() -> tuple[list[str], dict[str, str], str]:
+    """How a person builds with what ecr_push finds here: the command, its environment, and which builder that is."""
+    sys.path.insert(0, str(ROOT / "module_utils"))
+    from slipway.docker.build import find_builder
+    from slipway.docker.engine import Engine
+
+    engine = Engine()
+    builder = find_builder(engine)
+    cli = builder.cli or "docker"
+    command = [cli, "buildx", "build", "--load"] if builder.kind == "buildx" else [cli, "build"]
+    return command, {"DOCKER_HOST": engine.address,
+                     "DOCKER_BUILDKIT": "0" if builder.kind == "classic" else "1"}, builder.kind
+
+
 # -- what comes out -------------------------------------------------------------------------------------------------
 
 @dataclass
@@ -213,6 +229,12 @@ class Report:
     facts: list[str] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     missed: list[str] = field(default_factory=list)
+    files: dict[str, str] = field(default_factory=dict)
+
+    def plot(self, name: str, svg: str) -> None:
+        """A drawing, written beside the report."""
+        self.files[name] = svg
+        self.parts.append(f"![{name.partition('.')[0]}]({name})")
 
     def table(self, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
         text = [f"## {heading}", "", *([note, ""] if note else []), _row(columns), _row(["---"] * len(columns))]
@@ -235,11 +257,39 @@ class Report:
         print(self.text(), end="")
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(self.text(), encoding="utf-8")
+        for name, text in self.files.items():
+            output.with_name(name).write_text(text, encoding="utf-8")
         say(f"Written to {output}.")
 
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One bar of a plot."""
+
+    label: str
+    value: float
+
+
+def plot(title: str, bars: Sequence[Bar], unit: str) -> str:
+    """Horizontal bars as an SVG that needs nothing else; slipway's are drawn darker."""
+    row, left, width = 26, 330, 760
+    scale = (width - left - 70) / max(bar.value for bar in bars)
+    height = row * len(bars) + 44
+    lines = [(f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" '
+              f'height="{height}" role="img" aria-label="{escape(title)}" font-family="sans-serif" font-size="13">'),
+             f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
+             f'<text x="10" y="22" font-size="15" fill="#1c2430">{escape(title)}</text>']
+    for number, bar in enumerate(bars):
+        y, length = 36 + number * row, max(1.0, bar.value * scale)
+        colour = "#1f5fa8" if "slipway" in bar.label else "#a9b8c9"
+        lines += [f'<text x="{left - 8}" y="{y + 15}" text-anchor="end" fill="#1c2430">{escape(bar.label)}</text>',
+                  f'<rect x="{left}" y="{y + 3}" width="{length:.1f}" height="{row - 8}" fill="{colour}"/>',
+                  f'<text x="{left + length + 6:.1f}" y="{y + 15}" fill="#1c2430">{bar.value:.2f} {unit}</text>']
+    return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def spread(values: Sequence[float], digits: int = 2) -> str:
@@ -249,9 +299,10 @@ def spread(values: Sequence[float], digits: int = 2) -> str:
 
 
 def measure(doc: str | None, name: str, title: str,
-            work: Callable[[argparse.Namespace, dict[str, str], Path, Report], None]) -> None:
+            work: Callable[[argparse.Namespace, dict[str, str], Path, Report], None],
+            more: Callable[[argparse.ArgumentParser], None] = lambda parser: None) -> None:
     """The frame of a benchmark: environment up, a quiet machine, work, environment down, report."""
-    wanted = options(doc, name)
+    wanted = options(doc, name, more)
     ensure_venv()
     report = Report(title)
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, embedded_aws() as env:

@@ -10,7 +10,6 @@ import os
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -32,16 +31,8 @@ class ByHand:
     """What a person types: the CLI with the same builder that ecr_push finds, logged in beforehand."""
 
     def __init__(self, env: Mapping[str, str], folder: Path, registry: str) -> None:
-        sys.path.insert(0, str(common.ROOT / "module_utils"))
-        from slipway.docker.build import find_builder
-        from slipway.docker.engine import Engine
-
-        engine = Engine()
-        builder = find_builder(engine)
-        self.builder, cli = builder.kind, builder.cli or "docker"
-        self._env = {**os.environ, **env, "DOCKER_CONFIG": str(folder / "docker"), "DOCKER_HOST": engine.address,
-                     "DOCKER_BUILDKIT": "0" if self.builder == "classic" else "1"}
-        self._build = [cli, "buildx", "build", "--load"] if self.builder == "buildx" else [cli, "build"]
+        self._build, environment, self.builder = common.docker_by_hand()
+        self._env = {**os.environ, **env, **environment, "DOCKER_CONFIG": str(folder / "docker")}
         self._run(["docker", "login", "--username", "AWS", "--password-stdin", registry], "any")
 
     def release(self, context: Path, image: str) -> float:

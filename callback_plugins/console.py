@@ -29,7 +29,8 @@ requirements:
 
 OURS = frozenset({"cfn_stack", "cfn_stack_info", "ecr_push", "ecr_promote", "ecs_preflight", "ecs_rollout",
                   "ecs_task_definitions", "ecs_ledger", "ecs_ledger_info", "ecs_rollback_target",
-                  "jenkins_job", "runner_install"})
+                  "jenkins_job", "runner_install", "codecommit_seed", "pipeline_execution", "pipeline_action_version",
+                  "pipeline_action_prune", "release_status"})
 _WIDTH = 118
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible import context
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ansible.executor.task_result import CallbackTaskResult
     from ansible.inventory.host import Host
     from ansible.playbook import Playbook
+    from ansible.playbook.play import Play
     from ansible.playbook.task import Task
 
 DOCUMENTATION = r"""
@@ -25,6 +27,8 @@ short_description: Ends a run with addresses, image, stacks, verdicts and times
 description:
   - Collects what the modules C(cfn_stack), C(ecr_push) and C(ecs_rollout) return and prints it, aligned, after the
     recap of the play. Without one of them it prints nothing.
+  - Of a run that releases several services it prints a table with a line for each, also for those whose turn never
+    came, 80 columns wide at most.
   - A failed run begins with the message of the task that failed.
   - It prints no other values of a result than names, addresses, tags, digests, states and times.
 requirements:
@@ -32,7 +36,17 @@ requirements:
 """
 
 STACK, IMAGE, ROLLOUT = "cfn_stack", "ecr_push", "ecs_rollout"
+PREFLIGHT, LEDGER, TARGET, TASK = "ecs_preflight", "ecs_ledger", "ecs_rollback_target", "ecs_task"
+#: What the summary of any run is made of.
 MODULES = frozenset({STACK, IMAGE, ROLLOUT})
+#: What shows in the table of several services that a release of one of them began.
+STEPS = MODULES | {PREFLIGHT, LEDGER, TARGET, TASK}
+#: The failing step of a release that never came to a verdict.
+_FAILED_AT = {STACK: "stack failed", IMAGE: "image failed", ROLLOUT: "refused", PREFLIGHT: "refused",
+              LEDGER: "refused", TARGET: "refused", TASK: "task failed"}
+#: The table is as wide as the narrowest of terminals.
+_COLUMNS = 80
+_NAME, _TAG, _CAUSE_LINES = 20, 22, 4
 
 #: A failure's message is cut after this many characters: the task itself has shown all of it.
 _MESSAGE = 600
@@ -42,13 +56,17 @@ Line = tuple[str, "str | None"]
 
 @dataclass(frozen=True)
 class Row:
-    """What one of MODULES returned on one host (for a loop: for one item). seconds: wall time of the task or item."""
+    """What one of STEPS returned on one host (for a loop: for one item). seconds: wall time of the task or item.
+
+    releasing: whether the play was one that releases, and not one that prepares it.
+    """
 
     module: str
     host: str
     seconds: float
     result: Mapping[str, Any]
     failed: bool = False
+    releasing: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,20 +80,49 @@ class Failure:
 
 @dataclass
 class Run:
-    """All that the summary is made of. changed: tasks that changed something, of any module; seconds: the whole run."""
+    """All that the summary is made of. changed: tasks that changed something, of any module; seconds: the whole run.
+
+    services: of a run that releases several, each one's seconds by its host, 0 where its turn never came.
+    """
 
     rows: list[Row] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     changed: int = 0
     seconds: float = 0.0
     check: bool = False
+    services: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one service."""
+
+    service: str
+    verdict: str
+    tag: str = ""
+    digest: str = ""
+    seconds: float = 0.0
+    cause: str = ""
+
+    @property
+    def tone(self) -> str | None:
+        if self.verdict in _GOOD:
+            return None
+        return "yellow" if self.verdict == _UNTOUCHED else "red"
+
+
+_UNTOUCHED = "untouched"
+_GOOD = ("completed", "unchanged", "would change", "would not change")
 
 
 def compose(run: Run) -> list[Line]:
     """The lines of the summary, each with a colour or None; none where no row is.
 
-    One block follows the other: failures, addresses, images, stacks, rollouts, times, what changed.
+    One block follows the other: failures, addresses, images, stacks, rollouts, times, what changed. Where several
+    services are released a table of them stands instead.
     """
+    if len(run.services) > 1:
+        return list(_table(run))
     if not run.rows:
         return []
     labels = _stack_labels(run.rows)
@@ -95,6 +142,86 @@ def compose(run: Run) -> list[Line]:
     lines += _changes(run, labels)
     return lines
 
+
+# -- several services ------------------------------------------------------------------------------------------------
+
+def _table(run: Run) -> Iterator[Line]:
+    """Service, verdict, tag, digest, time; below a failed one its cause. Then the other stacks, counts and times."""
+    others = [row for row in run.rows if row.host not in run.services or not row.releasing]
+    run = replace(run, rows=[row for row in run.rows if row not in others])
+    yield from _failures([failure for failure in run.failures if failure.host not in run.services])
+    for number, text in enumerate(_stacks(Run([row for row in others if row.failed or row.result.get("changed")],
+                                              check=run.check))):
+        yield f"{'stacks' if not number else '':<7} {text}", None
+    found = [outcome(run, host) for host in run.services]
+    cells = _aligned([["service", "verdict", "tag", "digest", "time"],
+                      *([_cut(one.service, _NAME), one.verdict, _cut(one.tag, _TAG), one.digest,
+                         f"{one.seconds:.1f} s" if one.seconds else ""] for one in found)])
+    yield cells[0], None
+    for text, one in zip(cells[1:], found, strict=True):
+        yield text, one.tone
+        for line in _wrapped(one.cause):
+            yield f"  {line}", one.tone
+    yield from _counts(found)
+    spent: dict[str, Counter[str]] = {}
+    for row in run.rows:
+        if row.host in run.services and row.module in MODULES:
+            label = {IMAGE: "image", ROLLOUT: "rollout"}.get(row.module, "stack")
+            spent.setdefault(label, Counter())[row.host] += row.seconds  # type: ignore[assignment]
+    slowest = ", ".join(f"{label} {max(hosts.values()):.1f} s" for label, hosts in spent.items())
+    yield (f"time: {f'the slowest {slowest}; ' if slowest else ''}total {run.seconds:.1f} s"), None
+
+
+def _counts(found: Sequence[Outcome]) -> Iterator[Line]:
+    """'48 completed, 1 rolled back, 1 untouched of 50 services.'"""
+    number = Counter(one.verdict for one in found)
+    text = ", ".join(f"{count} {verdict}" for verdict, count in number.items())
+    good = all(one.verdict in _GOOD for one in found)
+    yield f"{text} of {len(found)} services.", "green" if good else "red"
+    left = [one.service for one in found if one.verdict == _UNTOUCHED]
+    if left:
+        yield from ((line, "yellow") for line in textwrap.wrap(
+            f"Untouched, as a release before theirs failed: {', '.join(left)}.", _COLUMNS, break_on_hyphens=False))
+
+
+def outcome(run: Run, host: str) -> Outcome:
+    """What became of the service of this host."""
+    last: dict[str, Row] = {row.module: row for row in run.rows if row.host == host}
+    image, stack, rollout = (last[module].result if module in last else {} for module in (IMAGE, STACK, ROLLOUT))
+    target = last[TARGET].result if TARGET in last else {}
+    record: Mapping[str, Any] = next((row.result["record"] for row in run.rows
+                                      if row.host == host and isinstance(row.result.get("record"), Mapping)), {})
+    tag = str(record.get("tag") or image.get("tag") or target.get("tag") or "")
+    digest = str(record.get("digest") or image.get("digest") or target.get("digest") or "")
+    digest = digest.removeprefix("sha256:")[:12] if digest.startswith("sha256:") else ""
+    failure = next((one for one in run.failures if one.host == host), None)
+    if not last and not run.services[host]:
+        return Outcome(host, _UNTOUCHED)
+    if failure:
+        broken = next((row for row in run.rows if row.host == host and row.failed), None)
+        verdict = record.get("verdict") or (broken.result.get("verdict") or _FAILED_AT.get(broken.module)
+                                            if broken else None) or "failed"
+        cause = str(record.get("cause") or "") or failure.message
+        return Outcome(host, str(verdict).replace("_", " "), tag, digest, run.services[host], cause)
+    if run.check:
+        would = any(row.result.get("changed") for row in run.rows if row.host == host)
+        return Outcome(host, "would change" if would else "would not change", tag, digest, run.services[host])
+    verdict = str(rollout.get("verdict") or "unfinished").replace("_", " ")
+    if verdict == "completed" and not stack.get("changed"):
+        verdict = "unchanged"
+    return Outcome(host, verdict, tag, digest, run.services[host])
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(" ".join(text.split()), _COLUMNS - 2, max_lines=_CAUSE_LINES, placeholder=" ...",
+                         break_on_hyphens=False)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[:width - 1]}~"
+
+
+# -- one service -----------------------------------------------------------------------------------------------------
 
 def _failures(failures: Sequence[Failure]) -> Iterator[Line]:
     for failure in failures:
@@ -228,9 +355,20 @@ class CallbackModule(CallbackBase):
         self._started = time.monotonic()
         self._marks: dict[tuple[str, str], float] = {}
         self._items: dict[tuple[str, str], list[float]] = {}
+        self._in_release = False
+        self._releasing: dict[str, None] = {}
+        self._spans: dict[str, list[float]] = {}
 
     def v2_playbook_on_start(self, playbook: Playbook) -> None:
         self._started = time.monotonic()
+
+    def v2_playbook_on_play_start(self, play: Play) -> None:
+        """Comes once for each wave of a play, and tells of all its hosts: also of those whose turn may never come."""
+        self._in_release = any(_action(task) == ROLLOUT for task in _tasks(play))
+        if self._in_release:
+            inventory = play.get_variable_manager()._inventory
+            self._releasing |= dict.fromkeys(
+                host.name for host in inventory.get_hosts(play.hosts, ignore_restrictions=True))
 
     def v2_runner_on_start(self, host: Host, task: Task) -> None:
         self._marks[host.name, task._uuid] = time.monotonic()
@@ -259,16 +397,21 @@ class CallbackModule(CallbackBase):
         # A failure that a rescue section took care of is none.
         lost = [failure for host, failure in self._failed.items()
                 if stats.failures.get(host) or stats.dark.get(host)]
-        run = Run(self._rows, lost, sum(stats.changed.values()), time.monotonic() - self._started,
-                  bool(context.CLIARGS.get("check")))
+        names = list(self._releasing) if len(self._releasing) > 1 else []
+        run = Run([row for row in self._rows if names or row.module in MODULES], lost, sum(stats.changed.values()),
+                  time.monotonic() - self._started, bool(context.CLIARGS.get("check")),
+                  {name: _length(self._spans.get(name)) for name in names})
         for text, colour in compose(run):
             self._display.display(text, color=colour)
 
     def _collect(self, result: CallbackTaskResult, failed: bool) -> None:
         module = _module(result)
-        if module not in MODULES:
+        if module not in STEPS:
             return
         key = (result.host.name, result.task._uuid)
+        now = time.monotonic()
+        if self._in_release:
+            self._spans.setdefault(result.host.name, [self._marks.get(key, now)]).append(now)
         data = result.result
         items = data.get("results")
         if isinstance(items, list) and items and all(isinstance(item, Mapping) for item in items):
@@ -276,10 +419,10 @@ class CallbackModule(CallbackBase):
             for number, item in enumerate(items):
                 if not item.get("skipped"):
                     self._rows.append(Row(module, result.host.name, times[number] if number < len(times) else 0.0,
-                                          item, bool(item.get("failed"))))
+                                          item, bool(item.get("failed")), self._in_release))
             return
         spent = time.monotonic() - self._marks.pop(key, time.monotonic())
-        self._rows.append(Row(module, result.host.name, spent, data, failed))
+        self._rows.append(Row(module, result.host.name, spent, data, failed, self._in_release))
 
     def _item(self, result: CallbackTaskResult) -> None:
         """An item of a loop has no start of its own: it began when the one before ended."""
@@ -297,4 +440,23 @@ class CallbackModule(CallbackBase):
 
 
 def _module(result: CallbackTaskResult) -> str:
-    return str(result.task.action).rsplit(".", 1)[-1]
+    return _action(result.task)
+
+
+def _action(task: Task) -> str:
+    return str(task.action).rsplit(".", 1)[-1]
+
+
+def _length(span: Sequence[float] | None) -> float:
+    return span[-1] - span[0] if span else 0.0
+
+
+def _tasks(play: Play) -> Iterator[Task]:
+    """Every task of the play that stands in it before it runs."""
+    found = [*play.compile()]
+    while found:
+        one = found.pop()
+        if hasattr(one, "block"):
+            found += [*one.block, *one.rescue, *one.always]
+        else:
+            yield one

@@ -17,15 +17,40 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def up() -> None:
-    """Engine, base images, network and AWS, each made only where it is missing."""
+def up(for_demo: bool) -> None:
+    """Engine, base images, network and AWS, each made only where it is missing.
+
+    for_demo: also what the demo's host of Jenkins installs, and builds on.
+    """
     from . import images
 
     settings.STATE.mkdir(parents=True, exist_ok=True)
     engine.ensure_engine(settings.STATE, say)
     client = engine.client()
+    images.ensure_command("git", "git", "keeps the repositories of the embedded CodeCommit")
     images.ensure_base_images(client, settings.STATE, say)
+    if for_demo and settings.WITH_JENKINS:
+        _build_packages()
     process.start(network.ensure_network(client), say)
+    if for_demo and settings.WITH_JENKINS:
+        from . import base_image
+
+        base_image.offer(client, say)
+
+
+def _build_packages() -> None:
+    from .jenkins import repository, tools
+
+    try:
+        repository.build(settings.PACKAGES, say)
+    except tools.BuildError as error:
+        raise process.EmbeddedError(str(error)) from error
+
+
+def engine_alone() -> None:
+    """The Docker engine alone, for what brings all else with it."""
+    settings.STATE.mkdir(parents=True, exist_ok=True)
+    engine.ensure_engine(settings.STATE, say)
 
 
 def down(keep_images: bool) -> None:
@@ -63,6 +88,18 @@ def status() -> None:
           else f"The embedded AWS answers at {settings.ENDPOINT} (process {answer['pid']}, log {settings.LOG_FILE}).")
 
 
+def commit_colour(colour: str, pipeline: str) -> None:
+    from . import commit
+
+    commit.follow(commit.choose(pipeline), colour, lambda text: print(text, flush=True))
+
+
+def commands_to_try() -> None:
+    from . import commit
+
+    print(commit.commands(commit.choose("")) if settings.WITH_JENKINS else "", end="")
+
+
 def create_host(name: str, system: str, aws: int | None, mount: Sequence[tuple[str, str]]) -> None:
     from . import hosts
 
@@ -95,9 +132,17 @@ def _mount(text: str) -> tuple[str, str]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m embedded", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command, text in ((up, "start it, and all that it needs"), (env, "lines that point a shell at it"),
-                          (status, "say whether it runs")):
-        commands.add_parser(command.__name__, help=text).set_defaults(command=command)
+    for command, text in ((env, "lines that point a shell at it"), (status, "say whether it runs"),
+                          (commands_to_try, "what to try when the demo is there")):
+        commands.add_parser(command.__name__.replace("_", "-"), help=text).set_defaults(command=command)
+    verb = commands.add_parser("up", help="start it, and all that it needs")
+    verb.add_argument("--for-demo", action="store_true", help="prepare what the demo's host of Jenkins needs too")
+    verb.set_defaults(command=up)
+    verb = commands.add_parser("commit", help="change the application's colour by a commit, and watch it go live")
+    verb.add_argument("--colour", default="", help="a colour of CSS; without it one that the page does not have")
+    verb.add_argument("--pipeline", default="", help="where there are several: the name of one")
+    verb.set_defaults(command=commit_colour)
+    commands.add_parser("engine", help="a Docker engine that answers").set_defaults(command=engine_alone)
     verb = commands.add_parser("down", help="stop it, and remove all that was made")
     verb.add_argument("--keep-images", action="store_true", help="keep the images that take long to make")
     verb.set_defaults(command=down)

@@ -9,6 +9,8 @@ MiniStack's internals are no interface, so its version is pinned and checked. Wh
   off is rolled back at the next start
 - state is saved while the server runs, not only when it stops
 - EC2 instances that are real hosts: in instances.py, which this file imports
+- CodeCommit and CodePipeline, which MiniStack has not: in codecommit/ and codepipeline/
+- S3: encryption by aws:kms without a key's id takes the account's own key for S3
 """
 
 from __future__ import annotations
@@ -53,12 +55,15 @@ from ministack.core.responses import (  # noqa: E402
     new_uuid,
     request_scope,
 )
-from ministack.services import alb, ecr, ecs, ssm  # noqa: E402
+from ministack.services import alb, cloudwatch_logs, ecr, ecs, s3, ssm  # noqa: E402
 from ministack.services import cloudformation as cfn  # noqa: E402
 from ministack.services import ec2 as ec2_service  # noqa: E402
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks  # noqa: E402
 
-from . import instances  # noqa: E402
+from . import instances, permissions  # noqa: E402
+from .codecommit import register as codecommit  # noqa: E402
+from .codecommit import smart_http  # noqa: E402
+from .codepipeline import service as codepipeline  # noqa: E402
 
 app = ministack.app
 log = logging.getLogger("slipway")
@@ -70,7 +75,8 @@ _dirty = threading.Event()
 
 # --- the state, saved while we run ----------------------------------------------------------------------------------
 
-_READS = ("Describe", "List", "Get", "BatchGet", "BatchCheck", "Validate", "Filter")
+#: PollForJobs: CodePipeline says itself when it has changed.
+_READS = ("Describe", "List", "Get", "BatchGet", "BatchCheck", "Validate", "Filter", "PollForJobs")
 
 
 async def save_state(stop: asyncio.Event) -> None:
@@ -356,7 +362,9 @@ def _deployment_in_progress(*args: Any, **kwargs: Any) -> Json:
 
 
 def _run_kwargs_here(cdef: Json, td: Json, *args: Any, **kwargs: Any) -> Json:
-    """Tasks live on our network, are published nowhere but on loopback, and have the memory they asked for."""
+    """Tasks live on our network, are published nowhere but on loopback, and have the memory they asked for. Raises
+    ValueError where the log group of a container is missing, which MiniStack would make."""
+    _check_log_group(cdef.get("logConfiguration") or {})
     run: Json = _run_kwargs(cdef, td, *args, **kwargs)
     run.pop("extra_hosts", None)
     if "network_mode" not in run:
@@ -368,6 +376,38 @@ def _run_kwargs_here(cdef: Json, td: Json, *args: Any, **kwargs: Any) -> Json:
         run["mem_limit"] = f"{int(memory)}m"
         run["memswap_limit"] = run["mem_limit"]
     return run
+
+
+def _check_log_group(log: Json) -> None:
+    """In the words of the engine's log driver, which finds out before the container starts."""
+    options = log.get("options") or {}
+    group, region = options.get("awslogs-group", ""), options.get("awslogs-region") or get_region()
+    if log.get("logDriver") != "awslogs" or options.get("awslogs-create-group") == "true":
+        return
+    if cloudwatch_logs._log_groups.get_scoped(get_account_id(), region, group) is None:
+        raise ValueError("failed to initialize logging driver: failed to create Cloudwatch log stream: "
+                         "ResourceNotFoundException: The specified log group does not exist.")
+
+
+#: What the tasks of a cluster's instances may have in all, in MiB: this machine is the one instance of them all.
+_MEMORY = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+_run_task = ecs._run_task
+
+
+def _run_task_where_it_fits(data: Json) -> Any:
+    """A task on EC2 that needs more memory than there is finds no place; MiniStack knows no instances."""
+    definition = ecs._task_defs.get(ecs._resolve_td_key(data.get("taskDefinition", ""))) or {}
+    needed = sum(int(c.get("memoryReservation") or c.get("memory") or 0)
+                 for c in definition.get("containerDefinitions", []))
+    if max(needed, int(definition.get("memory") or 0)) <= _MEMORY or data.get("launchType") == "FARGATE":
+        return _run_task(data)
+    group = str(data.get("group", ""))
+    service = _service_of({"group": group, "clusterArn": f"x/{ecs._resolve_cluster_name(data.get('cluster', ''))}"})
+    if service:
+        _event(service[1], f"(service {service[1]['serviceName']}) was unable to place a task because no container "
+                           "instance met all of its requirements. Reason: The closest matching container-instance has "
+                           "insufficient memory available.")
+    return json_response({"tasks": [], "failures": [{"reason": "RESOURCE:MEMORY"}]})
 
 
 def _service_targets(svc: Json, task: Json) -> list[Target]:
@@ -385,11 +425,27 @@ def _service_of(task: Json) -> tuple[str, Json] | None:
     return (key, svc) if svc else None
 
 
+def _least_healthy(svc: Json, task: Json) -> Json:
+    """Of the tasks that a deployment replaces, the one to stop where there is room for no more: ECS stops those first
+    that are not healthy, MiniStack the oldest, which may be the only one that serves."""
+    def healthy(one: Json) -> bool:
+        return all(targets.state(target) == "healthy" for target in _service_targets(svc, one))
+
+    primary = ecs._primary_deployment(svc)
+    stale = [one for one in ecs._tasks.values() if one.get("group") == task.get("group")
+             and one.get("clusterArn") == task.get("clusterArn") and one.get("lastStatus") in ecs._PRE_STOP_STATUSES
+             and one.get("lastStatus") != "DEACTIVATING" and ecs._deployment_for_task(svc, one) is not primary]
+    return min([task, *stale], key=healthy)
+
+
 def _drain_then_stop(data: Json) -> Any:
     """StopTask of a task behind a load balancer: deregister it, let its requests end, then stop it."""
     cluster = ecs._resolve_cluster_name(data.get("cluster", "default"))
     task = ecs._resolve_task(data.get("task", ""), cluster) if cluster else None
     owner = _service_of(task) if task else None
+    if task and owner and data.get("reason") == "Deployment capacity limit":
+        task = _least_healthy(owner[1], task)
+        data = {**data, "task": task["taskArn"]}
     if task and task.get("lastStatus") == "DEACTIVATING":
         return json_response({"task": ecs._sanitize(task)})
     if not task or not owner or task.get("lastStatus") != "RUNNING":
@@ -474,14 +530,16 @@ def _complete_deployment(cluster_name: str, svc_key: str, expected_deployment_id
                 or not steady(primary)):
             return
         primary["_finishing"] = True
+        # Not those of a deployment that comes after this one.
+        left = [task for task in tasks() if task.get("_deployment_id") != primary["id"]]
 
     def finish() -> None:
         # Draining takes as long as the target group says; AWS calls the deployment completed only after it.
-        for task in tasks():
-            if task.get("_deployment_id") != primary["id"] and task.get("lastStatus") in ecs._PRE_STOP_STATUSES:
+        for task in left:
+            if task.get("lastStatus") in ecs._PRE_STOP_STATUSES and ecs._primary_deployment(svc) is primary:
                 ecs._stop_task({"task": task["taskArn"], "cluster": cluster_name,
                                 "reason": f"Scaling activity initiated by (deployment {primary['id']})"})
-        while any(t.get("lastStatus") != "STOPPED" for t in tasks() if t.get("_deployment_id") != primary["id"]):
+        while any(task.get("lastStatus") != "STOPPED" for task in left) and ecs._primary_deployment(svc) is primary:
             time.sleep(0.1)
         with resource_lock("ecs-service", svc_key):
             primary.pop("_finishing", None)
@@ -540,6 +598,7 @@ async def forget_stopped_tasks(stop: asyncio.Event) -> None:
 
 ecs._make_deployment = _deployment_in_progress
 ecs._build_run_kwargs = _run_kwargs_here
+ecs._run_task = ecs._ACTION_MAP["RunTask"] = _run_task_where_it_fits
 ecs._stop_task = ecs._ACTION_MAP["StopTask"] = _drain_then_stop
 ecs._record_service_task_healthy = _healthy_behind_load_balancer
 ecs._record_service_task_failure = _failed_with_patience
@@ -835,6 +894,22 @@ def _await_steady(arn: str, stack_name: str) -> None:
         time.sleep(0.1)
 
 
+_cluster_create = provisioners._ecs_cluster_create
+_cluster_update = provisioners._ecs_cluster_update
+
+
+def _cluster_created(logical_id: str, props: Json, stack_name: str) -> Any:
+    """With a generated name as CloudFormation's, which ends in letters and digits: policies count on that."""
+    tail = hashlib.sha256(f"{stack_name}/{logical_id}".encode()).hexdigest()[:12]
+    return _cluster_create(logical_id, {"ClusterName": f"{stack_name}-{logical_id}-{tail}", **props}, stack_name)
+
+
+def _cluster_updated(physical_id: str, old: Json, new: Json, stack_name: str, logical_id: str = "") -> Any:
+    """A name that was generated stays."""
+    name = {"ClusterName": physical_id}
+    return _cluster_update(physical_id, {**name, **old}, {**name, **new}, stack_name, logical_id)
+
+
 _worker_thread = stacks._runs_on_worker_thread
 _sends_back = stacks._sends_back_failed_update
 stacks._runs_on_worker_thread = lambda rtype: rtype in ("AWS::ECS::Service", instances.TYPE) or _worker_thread(rtype)
@@ -1085,16 +1160,42 @@ provisioners._RESOURCE_HANDLERS.update({
                         f"policyName/{p.get('PolicyName', name)}",
         lambda i: {"Arn": i}),
 })
+provisioners._RESOURCE_HANDLERS["AWS::ECS::Cluster"].update(create=_cluster_created, update=_cluster_updated)
 provisioners._RESOURCE_HANDLERS["AWS::ECS::Service"].update(
     create=_service_created, update=_service_updated, delete=_service_deleted)
-provisioners._RESOURCE_HANDLERS["AWS::ECS::TaskDefinition"]["create"] = (
-    lambda logical_id, props, stack_name: _task_definition_create(logical_id, _typed(props), stack_name))
+# By its name too: an update that needs a new revision calls it. The task's own size is text, its containers' a number.
+provisioners._ecs_task_def_create = lambda logical_id, props, *more: _task_definition_create(
+    logical_id, {**_typed(props), **{key: str(props[key]) for key in ("Cpu", "Memory") if key in props}}, *more)
+provisioners._RESOURCE_HANDLERS["AWS::ECS::TaskDefinition"]["create"] = provisioners._ecs_task_def_create
 provisioners._RESOURCE_HANDLERS["AWS::ElasticLoadBalancingV2::LoadBalancer"]["create"] = _load_balancer_create
 
 #: The public parameters that templates for ECS on EC2 name; an image id is all that is needed of them here.
 ssm._PUBLIC_AMI_PARAMETERS.update({
     f"/aws/service/ecs/optimized-ami/amazon-linux-2023/{variant}recommended/image_id": "ami-0ec5" + "0" * 12 + digit
     for variant, digit in (("", "1"), ("arm64/", "2"))})
+
+
+# --- services that are missing --------------------------------------------------------------------------------------
+
+codepipeline.install(changed=_dirty.set)
+codecommit.register()
+permissions.install()
+
+
+# --- S3 -------------------------------------------------------------------------------------------------------------
+
+_sse_headers = s3._resolve_sse_write_headers
+_KEY_HEADER = "x-amz-server-side-encryption-aws-kms-key-id"
+
+
+def _sse_headers_with_own_key(headers: Json, bucket: str) -> Any:
+    """Without a key's id, AWS encrypts with the key that it keeps for S3 in every account."""
+    if headers.get("x-amz-server-side-encryption") == "aws:kms" and not headers.get(_KEY_HEADER):
+        headers = {**headers, _KEY_HEADER: f"arn:aws:kms:{get_region()}:{get_account_id()}:alias/aws/s3"}
+    return _sse_headers(headers, bucket)
+
+
+s3._resolve_sse_write_headers = _sse_headers_with_own_key
 
 
 # --- the whole ------------------------------------------------------------------------------------------------------
@@ -1134,8 +1235,11 @@ def wrap(inner: Any) -> Any:
                                     (b"content-length", str(len(body)).encode())]})
             await send({"type": "http.response.body", "body": body})
             return
+        answering = inner
+        if scope["type"] == "http" and scope["path"].startswith(smart_http.PREFIX):
+            answering = smart_http.application
         try:
-            await inner(scope, receive, send)
+            await answering(scope, receive, send)
         finally:
             if scope["type"] == "http" and not _only_reads(scope):
                 _dirty.set()
@@ -1154,6 +1258,8 @@ def _only_reads(scope: Json) -> bool:
 async def recover(stop: asyncio.Event) -> None:
     """After a start. Hosts last: an operation that is rolled back may take one away."""
     await finish_interrupted(stop)
+    await asyncio.to_thread(codepipeline.resume)
+    await codecommit.tell_what_is_left()
     await instances.wake_hosts()
 
 

@@ -19,7 +19,6 @@ import os
 import tarfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from ministack.core.concurrency import spawn_background
@@ -42,7 +41,7 @@ SYSTEMS = dict(IMAGES.values())
 #: The account's key pair from the start; its private half is hosts/id_ed25519 in the state directory.
 KEY_PAIR = "slipway"
 #: Packages for hosts without a way to the vendor's repository; they see the directory where it is there.
-PACKAGES = (Path(os.environ.get("SLIPWAY_PACKAGES", settings.ROOT / ".embedded" / "packages")), "/srv/packages")
+PACKAGES = (settings.PACKAGES, "/srv/packages")
 METADATA_ADDRESS = "169.254.169.254"
 #: Provisioning blocks until the host is up, so CloudFormation does it on a worker thread.
 TYPE = "AWS::EC2::Instance"
@@ -133,6 +132,11 @@ def _serve_metadata(container: Any, gateway: str) -> None:
         "slipway-metadata.service":
             "[Unit]\nRequires=slipway-metadata.socket\nAfter=slipway-metadata.socket\n"
             f"[Service]\nExecStart=/lib/systemd/systemd-socket-proxyd {gateway}:{settings.PORT}\n",
+        # The plugin of the stand-in asks this AWS, and often enough that nobody waits for it.
+        "jenkins.service.d/slipway-embedded.conf":
+            f"[Service]\nEnvironment=AWS_ENDPOINT_URL={settings.ENDPOINT}\n"
+            f"Environment=JENKINS_STAND_IN_POLL_SECONDS={settings.JENKINS_POLL_SECONDS}\n"
+            f"Environment=JENKINS_STAND_IN_JITTER_SECONDS={settings.JENKINS_JITTER_SECONDS}\n",
     }
     container.put_archive("/", _tar({f"etc/systemd/system/{unit}": (text, 0o644, 0) for unit, text in units.items()}))
     for command in (["systemctl", "daemon-reload"], ["systemctl", "enable", "--now", "slipway-metadata.socket"]):

@@ -24,6 +24,14 @@ NETWORK = network_name(PORT)
 OWNER = "slipway"
 ENDPOINT = f"http://localhost:{PORT}"
 
+#: Whether the demo has a host of Jenkins and a pipeline.
+WITH_JENKINS = os.environ.get("SLIPWAY_WITH_JENKINS", "yes").lower() not in ("no", "false", "0", "off", "")
+#: What hosts of Jenkins install from.
+PACKAGES = Path(os.environ.get("SLIPWAY_PACKAGES", ROOT / ".embedded" / "packages"))
+#: How often Jenkins' stand-in on an instance asks for jobs, and the random part that it waits besides.
+JENKINS_POLL_SECONDS = 5
+JENKINS_JITTER_SECONDS = 1
+
 PID_FILE = STATE / "aws.pid"
 LOG_FILE = STATE / "aws.log"
 STATE_FILES = STATE / "services"
@@ -50,6 +58,10 @@ def environment() -> dict[str, str]:
 def code_version() -> str:
     """Changes with the code of the embedded AWS, so that a running older one is replaced."""
     digest = hashlib.sha256()
-    for name in ("server.py", "extension.py", "instances.py", "hosts.py", "target_health.py", "settings.py"):
-        digest.update((ROOT / "embedded" / name).read_bytes())
+    here = ROOT / "embedded"
+    names = ("server.py", "extension.py", "instances.py", "hosts.py", "permissions.py", "target_health.py",
+             "settings.py")
+    packages = [file for name in ("codecommit", "codepipeline") for file in sorted((here / name).rglob("*.py"))]
+    for file in [*(here / name for name in names), *packages]:
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:12]

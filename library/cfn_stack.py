@@ -46,6 +46,12 @@ options:
         module plan from the template alone.
     type: dict
     default: {}
+  optional_parameters:
+    description:
+      - As O(parameters), but a name that the template does not declare is left out; for a parameter that older stacks
+        lack. In check mode C((known after apply)) stands for the template's default here.
+    type: dict
+    default: {}
   secret_parameters:
     description: As O(parameters), and kept out of every output whatever the template declares.
     type: dict
@@ -343,6 +349,7 @@ def main() -> None:
             "template_url": {"type": "str"},
             "template_bucket": {"type": "str"},
             "parameters": {"type": "dict", "default": {}},
+            "optional_parameters": {"type": "dict", "default": {}},
             "secret_parameters": {"type": "dict", "default": {}, "no_log": True},
             "tags": {"type": "dict"},
             "purge_tags": {"type": "bool", "default": True},

@@ -276,6 +276,10 @@ api_calls:
   type: dict
   returned: always
   sample: {ecr.DescribeImages: 1, ecr.DescribeRepositories: 1}
+retries:
+  description: Number of calls that were repeated because AWS throttled them or failed for a moment.
+  returned: always
+  type: int
 findings:
   description: Findings of the scan by severity.
   type: dict

@@ -11,7 +11,7 @@ description:
   - With O(state=open) it takes the service's lock in a DynamoDB table; another release that holds it is waited for,
     asked to stop, or an error. A release whose process died is found out, recorded and taken over from.
   - With O(state=closed) it writes what the release came to, and gives the lock back. A run that changed nothing leaves
-    no record.
+    no record, but its report is written too, as is that of a run that was refused before it took its turn.
   - Between the two, a process beside the playbook shows that the release lives. When the playbook is killed or
     interrupted it waits for the stack to come to rest, writes the record and gives the lock back.
   - The lock needs no clocks that agree. A holder is dead when it did not stir for 45 seconds of the waiter's own, or
@@ -23,14 +23,18 @@ options:
     choices: [open, closed]
     required: true
   table:
-    description: Name of the table (stack C(ledger.yml)).
+    description:
+      - Name of the table (stack C(ledger.yml)). Without one there is no lock and no record; with O(state=closed) the
+        report can be written all the same.
     type: str
-    required: true
+    default: ""
   service:
-    description: Name under which the service is locked and its releases are recorded. With O(state=open).
+    description:
+      - Name under which the service is locked and its releases are recorded. With O(state=closed) it is for a report of
+        a run that did not take its turn.
     type: str
   stack_name:
-    description: The service's stack, whose ImageTag tells what runs before. With O(state=open).
+    description: The service's stack, whose ImageTag tells what runs before.
     type: str
   kind:
     description: What is about to happen.
@@ -61,12 +65,39 @@ options:
     description: Set by the action plugin of the module; not for users.
     type: int
   opened:
-    description: What this module returned with O(state=open). With O(state=closed).
+    description: What this module returned with O(state=open), empty where it did not run. With O(state=closed).
     type: dict
+    default: {}
+  preflight:
+    description: What M(ecs_preflight) returned; a failed one is why the run was refused. With O(state=closed).
+    type: dict
+    default: {}
   image:
     description: What M(ecr_push) returned; empty where it did not run.
     type: dict
     default: {}
+  task:
+    description: What M(ecs_task) returned; empty where it did not run.
+    type: dict
+    default: {}
+  notify:
+    description:
+      - Whom to tell what became of the release. What cannot be told is a warning.
+      - With O(state=open) it is for a release that ends before it can tell itself.
+    type: dict
+    default: {}
+    suboptions:
+      topic:
+        description: ARN of an SNS topic.
+        type: str
+      webhook:
+        description: Address of a webhook that takes Slack's format. Whoever knows it can post there, so it is a secret.
+        type: str
+      "on":
+        description: What to tell of; all four where it is left out.
+        type: list
+        elements: str
+        choices: [success, failure, rollback, abort]
   stack:
     description: What M(cfn_stack) returned; empty where it did not run.
     type: dict
@@ -78,7 +109,7 @@ options:
   report_dir:
     description:
       - Folder for the record as C(release.json) and as a page, C(release.html), on the host that runs the module. It is
-        made when missing. With O(state=closed).
+        made when missing. With O(state=open) it is for a release that ends before it can write them itself.
     type: path
   keep:
     description: Number of records that are kept of the service. The newest good one always is.
@@ -167,7 +198,7 @@ from ansible.module_utils.slipway.progress import Progress
 
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["open", "closed"], "required": True},
-    "table": {"type": "str", "required": True},
+    "table": {"type": "str", "default": ""},
     "service": {"type": "str"},
     "stack_name": {"type": "str"},
     "kind": {"type": "str", "choices": ["release", "rollback"], "default": "release"},
@@ -177,8 +208,15 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "revision": {"type": "str"},
     "who": {"type": "str"},
     "pid": {"type": "int"},
-    "opened": {"type": "dict"},
+    "opened": {"type": "dict", "default": {}},
+    "preflight": {"type": "dict", "default": {}},
     "image": {"type": "dict", "default": {}},
+    "task": {"type": "dict", "default": {}},
+    "notify": {"type": "dict", "default": {}, "options": {
+        "topic": {"type": "str"},
+        "webhook": {"type": "str", "no_log": True},
+        "on": {"type": "list", "elements": "str", "choices": ["success", "failure", "rollback", "abort"]},
+    }},
     "stack": {"type": "dict", "default": {}},
     "rollout": {"type": "dict", "default": {}},
     "report_dir": {"type": "path"},
@@ -190,7 +228,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 
 def main() -> None:
     module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True, required_if=[
-        ("state", "open", ["service", "stack_name"]), ("state", "closed", ["opened"])])
+        ("state", "open", ["service", "stack_name"])])
 
     def work(module: AnsibleModule, progress: Progress) -> dict[str, Any]:
         return turn(module.params, module.check_mode, progress)

@@ -151,6 +151,10 @@ api_calls:
   returned: always
   type: dict
   sample: {"ecs.DescribeServices": 9}
+retries:
+  description: Number of calls that were repeated because AWS throttled them or failed for a moment.
+  returned: always
+  type: int
 service_events:
   description: The service's events of this rollout, oldest first.
   returned: always

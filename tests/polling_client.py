@@ -11,15 +11,18 @@ from typing import Any
 
 
 class PollingClient:
-    """Asks `url` from a thread about 50 times a second within the with block, for five minutes at most."""
+    """Asks `url` from a thread within the with block, every `pace` seconds, for `limit` seconds at most."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, pace: float = 0.02, limit: float = 300) -> None:
         parts = urllib.parse.urlsplit(url)
         self._address = parts.hostname or "", parts.port or 80
+        self._pace, self._limit = pace, limit
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.answers: collections.Counter[Any] = collections.Counter()
         self.bodies: list[str] = []
+        #: When a request failed, in seconds since the epoch, and how: the first hundred of them.
+        self.failed_at: list[tuple[float, str]] = []
 
     def __enter__(self) -> PollingClient:
         self._thread.start()
@@ -38,19 +41,24 @@ class PollingClient:
         return any(text in body for body in self.bodies)
 
     def _run(self) -> None:
-        until = time.monotonic() + 300
+        until = time.monotonic() + self._limit
         while not self._stop.is_set() and time.monotonic() < until:
             connection = http.client.HTTPConnection(*self._address, timeout=10)
             try:
                 connection.request("GET", "/")
                 answer = connection.getresponse()
                 body = answer.read().decode(errors="replace")
-                self.answers[answer.status] += 1
+                self._count(answer.status)
                 if not self.bodies or self.bodies[-1] != body:
                     self.bodies.append(body)
                     del self.bodies[:-200]
             except (OSError, http.client.HTTPException) as error:
-                self.answers[repr(error)] += 1
+                self._count(repr(error))
             finally:
                 connection.close()
-            time.sleep(0.02)
+            time.sleep(self._pace)
+
+    def _count(self, answer: Any) -> None:
+        self.answers[answer] += 1
+        if answer != 200 and len(self.failed_at) < 100:
+            self.failed_at.append((time.time(), str(answer)))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from .tools import run
 
+FINGERPRINT = "fingerprint"
 SIGNER = "Jenkins Project (stand-in for tests) <stand-in@jenkins.invalid>"
 
 
@@ -39,7 +40,7 @@ def release(directory: Path, names: list[str]) -> str:
 
 
 def write(repository: Path, folder: str, key_file: str, secret_key: Path) -> None:
-    """Index, Release, its two signatures and the public key.
+    """Index, Release, its two signatures, the public key and, for who has to name it, the key's fingerprint.
 
     The key is made once and kept in secret_key, so that a host which trusts it can still read a later build.
     """
@@ -61,6 +62,8 @@ def write(repository: Path, folder: str, key_file: str, secret_key: Path) -> Non
             fresh.write_text(run([*gpg, "--armor", "--export-secret-keys"]))
             fresh.replace(secret_key)
         (repository / key_file).write_text(run([*gpg, "--armor", "--export"]))
+        said = run([*gpg, "--with-colons", "--fingerprint"]).splitlines()
+        (repository / FINGERPRINT).write_text(next(line.split(":")[9] for line in said if line.startswith("fpr:")))
         run([*gpg, "--output", directory / "Release.gpg", "--armor", "--detach-sign", directory / "Release"])
         run([*gpg, "--output", directory / "InRelease", "--clear-sign", directory / "Release"])
     finally:

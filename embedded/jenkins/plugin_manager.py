@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -12,6 +13,8 @@ from .tools import Say, ensure, run
 
 SOURCES = Path(__file__).resolve().parent / "plugin_manager"
 JAR = f"jenkins-plugin-manager-{PLUGIN_MANAGER_VERSION}.jar"
+#: Beside it, as beside the real one.
+CHECKSUM = f"{JAR}.sha256"
 MAIN = "io.jenkins.tools.pluginmanager.cli.Main"
 # Runs on every Java that a Jenkins of the catalog runs on.
 JAVA = "17"
@@ -26,6 +29,7 @@ def build(path: Path, say: Say) -> None:
         for compiled in sorted(Path(folder).rglob("*.class")):
             files[str(compiled.relative_to(folder))] = compiled.read_bytes()
     archives.write(path, files)
+    path.with_name(CHECKSUM).write_text(hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _compiler(say: Say) -> list[str]:

@@ -3,7 +3,7 @@
     current -> builds/<hash of all that goes into it>/
     debian-stable -> current/debian-stable      deb [signed-by=...] file:/<directory>/debian-stable binary/
     plugins -> current/plugins                  the update centre
-    jenkins-plugin-manager-<version>.jar -> current/...
+    jenkins-plugin-manager-<version>.jar, and its .sha256 -> current/...
 
 A build is made beside the others and appears by one rename of `current`, so whoever reads, a running host's mount
 too, sees one build or the next and nothing between them.
@@ -25,7 +25,7 @@ from .tools import BuildError, Say, ensure
 HERE = Path(__file__).resolve().parent
 KEY_FILE = "jenkins.io-2026.key"
 SECRET_KEY = ".signing-key.asc"
-ENTRIES = ("debian-stable", "plugins", plugin_manager.JAR)
+ENTRIES = ("debian-stable", "plugins", plugin_manager.JAR, plugin_manager.CHECKSUM)
 
 
 def content_hash() -> str:

@@ -9,13 +9,15 @@ from typing import Any
 
 from . import names
 from .errors import InvalidInput, SlipwayError
+from .readiness import image
 from .stack import template as templates
 from .stack.parameters import check as check_parameter
 
 _APP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
 #: Parameters of the service stack that a release gives itself.
-GIVEN_BY_THE_RELEASE = ("AppName", "RepositoryUri", "RepositoryArn", "VpcId", "SubnetIds", "ImageTag")
+GIVEN_BY_THE_RELEASE = ("AppName", "RepositoryUri", "RepositoryArn", "VpcId", "SubnetIds", "ImageTag",
+                        "ImageDigest")
 
 #: What CloudFormation cannot compare itself: (smaller, larger, whether equal will do, what they are).
 _ORDER = (
@@ -25,10 +27,14 @@ _ORDER = (
 
 
 def check(app_name: str, stack_name: str, repository: str, source: str, dockerfile: str, tag: str, template: str,
-          parameters: dict[str, Any]) -> None:
-    """Raise InvalidInput that lists every fault, one a line; nothing is called or written."""
+          parameters: dict[str, Any], builds: bool = True, promote: str = "", deploys: bool = True) -> None:
+    """Raise InvalidInput that lists every fault, one a line; nothing is called or written.
+
+    builds: whether an image may have to be built, so that its source must be there. promote: path of the release.json
+    whose image is deployed instead, '' for none. deploys: false where an image that was deployed before comes back.
+    """
     faults = [f"{error}" for error in _faults(app_name, stack_name, repository, source, dockerfile, tag, template,
-                                              parameters)]
+                                              parameters, builds, promote, deploys)]
     if len(faults) == 1:
         raise InvalidInput(faults[0])
     if faults:
@@ -43,7 +49,7 @@ def check_account(wanted: str, found: str) -> None:
 
 
 def _faults(app_name: str, stack_name: str, repository: str, source: str, dockerfile: str, tag: str, template: str,
-            parameters: dict[str, Any]) -> Iterator[SlipwayError]:
+            parameters: dict[str, Any], builds: bool, promote: str, deploys: bool) -> Iterator[SlipwayError]:
     if not app_name:
         yield InvalidInput("ecs_release_app_name is not set.", "Set it in the inventory: the name of the application.")
     elif not _APP_NAME.fullmatch(app_name):
@@ -58,11 +64,15 @@ def _faults(app_name: str, stack_name: str, repository: str, source: str, docker
         yield from _fault(names.check_repository, repository)
     if tag:
         yield from _fault(names.check_tag, tag)
-    yield from _source(source, dockerfile)
-    yield from _template(template, parameters)
+    if promote:
+        yield from _fault(image.read, promote)
+    elif builds:
+        yield from _source(source, dockerfile)
+    if deploys:
+        yield from _template(template, parameters)
 
 
-def _fault(rule: Callable[[str], str], value: str) -> Iterator[SlipwayError]:
+def _fault(rule: Callable[[str], object], value: str) -> Iterator[SlipwayError]:
     try:
         rule(value)
     except InvalidInput as error:

@@ -60,7 +60,9 @@ def ingress_rules(group: Json) -> Iterator[Json]:
 
 def statements(resources: Json) -> Iterator[tuple[str, list[str], Any]]:
     for name, role in of_type(resources, "AWS::IAM::Role").items():
-        for policy in role["Properties"].get("Policies", []):
+        policies = role["Properties"].get("Policies", [])
+        # Those under a condition count as if it held.
+        for policy in policies if isinstance(policies, list) else policies["Fn::If"][1]:
             for statement in policy["PolicyDocument"]["Statement"]:
                 actions = statement["Action"]
                 yield name, [actions] if isinstance(actions, str) else actions, statement["Resource"]
@@ -126,9 +128,32 @@ def test_old_task_definitions_are_kept_for_rollback(resources: Json) -> None:
     assert task["Properties"]["Family"] == {"Ref": "AWS::StackName"}
 
 
+def test_the_image_is_pinned_by_its_digest_where_it_is_known(service: Json, resources: Json) -> None:
+    (container,) = properties(resources, "AWS::ECS::TaskDefinition")["ContainerDefinitions"]
+    assert container["Image"] == {"Fn::If": ["HasDigest", {"Fn::Sub": "${RepositoryUri}:${ImageTag}@${ImageDigest}"},
+                                             {"Fn::Sub": "${RepositoryUri}:${ImageTag}"}]}
+    # A stack from before it knew digests goes on as it is.
+    assert service["Parameters"]["ImageDigest"]["Default"] == ""
+
+
 def test_a_failing_release_is_rolled_back(resources: Json) -> None:
     deployment = properties(resources, "AWS::ECS::Service")["DeploymentConfiguration"]
     assert deployment["DeploymentCircuitBreaker"] == {"Enable": True, "Rollback": True}
+
+
+def test_blue_green_has_all_that_ecs_asks_for_and_rolling_none_of_it(resources: Json) -> None:
+    service = properties(resources, "AWS::ECS::Service")
+    (balancer,) = service["LoadBalancers"]
+    condition, advanced, otherwise = balancer["AdvancedConfiguration"]["Fn::If"]
+    assert (condition, otherwise) == ("BlueGreen", {"Ref": "AWS::NoValue"})
+    assert advanced == {"AlternateTargetGroupArn": {"Ref": "AlternateTargetGroup"},
+                        "ProductionListenerRule": {"Ref": "ProductionRule"},
+                        "RoleArn": {"Fn::GetAtt": ["DeploymentRole", "Arn"]}}
+    assert {resources[name]["Condition"] for name in ("AlternateTargetGroup", "ProductionRule", "DeploymentRole")} == {
+        "BlueGreen"}
+    # Requests reach both groups alike, so their health is asked alike.
+    assert resources["AlternateTargetGroup"]["Properties"] == resources["TargetGroup"]["Properties"]
+    assert service["DeploymentConfiguration"]["Strategy"] == {"Ref": "DeploymentStrategy"}
 
 
 def test_autoscaling_is_not_undone_by_a_release(resources: Json) -> None:
@@ -211,7 +236,8 @@ def test_the_application_may_do_nothing_unless_told(resources: Json) -> None:
     [("AWS::ElasticLoadBalancingV2::TargetGroup", "Name"), ("AWS::ECS::Service", "ServiceName")],
 )
 def test_what_another_launch_type_replaces_has_no_fixed_name(resources: Json, kind: str, unnamed: Any) -> None:
-    assert unnamed not in properties(resources, kind)
+    for resource in of_type(resources, kind).values():
+        assert unnamed not in resource["Properties"]
 
 
 def test_images_are_immutable_scanned_and_encrypted() -> None:

@@ -32,7 +32,7 @@ class Demo:
         self.state = folder / "state"
         shutil.copytree(ROOT / "files" / "app", self.app)
         self.env = {**os.environ, "SLIPWAY_AWS_PORT": str(PORT), "SLIPWAY_AWS_STATE": str(self.state),
-                    "SLIPWAY_APP": str(self.app), "ANSIBLE_NOCOLOR": "1"}
+                    "SLIPWAY_APP": str(self.app), "SLIPWAY_WITH_JENKINS": "no", "ANSIBLE_NOCOLOR": "1"}
 
     def make(self, target: str, *more: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["make", target, *more], cwd=ROOT, env=self.env, text=True, timeout=1200,

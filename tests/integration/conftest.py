@@ -43,8 +43,13 @@ def embedded_aws(state: Path, port: int, **more: str) -> Iterator[EmbeddedAws]:
     from embedded import engine, settings
 
     gateway = engine.client().networks.get(f"slipway-aws-{port}").attrs["IPAM"]["Config"][0]["Gateway"]
-    yield EmbeddedAws({**settings.environment(), **own, "AWS_ENDPOINT_URL": f"http://localhost:{port}"}, state, gateway)
-    subprocess.run([sys.executable, "-m", "embedded", "down"], cwd=ROOT, env=environment, check=True)
+    try:
+        yield EmbeddedAws({**settings.environment(), **own, "AWS_ENDPOINT_URL": f"http://localhost:{port}"}, state,
+                          gateway)
+    finally:
+        # Base images take a minute to make; the end-to-end tests, which come last, remove them.
+        subprocess.run([sys.executable, "-m", "embedded", "down", "--keep-images"], cwd=ROOT, env=environment,
+                       check=True)
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,7 @@ from embedded.jenkins.controller.codepipeline.aws import S3, ServiceError
 from embedded.jenkins.controller.codepipeline.signing import Credentials
 from tests.integration.conftest import EmbeddedAws
 from tests.integration.jenkins_process import INIT_SCRIPT, PASSWORD, TOKEN, Jenkins, until
-from tests.integration.worker_aws import WorkerAws, zipped
+from tests.integration.worker_aws import Refused, WorkerAws, zipped
 
 PLUGINS = (("aws-codepipeline", "0.47"), ("javax-activation-api", "1.2.0-6"), ("javax-mail-api", "1.6.2-9"),
            ("sshd", "3.303.vefc7119b_ec23"))
@@ -354,7 +354,8 @@ def test_an_aborted_build_ends_with_all_its_processes(shared: Jenkins) -> None:
     pids.mkdir()
     # One in a session of its own, one that does not listen to SIGTERM's parent.
     command = (f"setsid sh -c 'echo $$ > {pids}/one; exec sleep 600' &\nsleep 600 &\necho $! > {pids}/two\n"
-               f"trap 'echo caught > {pids}/trap; exit 1' TERM\ntouch {pids}/ready\nwait")
+               f"trap 'echo caught > {pids}/trap; exit 1' TERM\ntouch {pids}/ready\n"
+               "while :; do sleep 0.1; done")
     shared.create("long", shell(command))
     number = shared.build("long")
     until(lambda: (pids / "ready").exists() and (pids / "one").exists() and (pids / "one").read_text().strip())
@@ -366,6 +367,20 @@ def test_an_aborted_build_ends_with_all_its_processes(shared: Jenkins) -> None:
     assert "Aborted by admin" in shared.console("long", number)
     until(lambda: not any(alive(int((pids / name).read_text())) for name in ("one", "two")), "a process still runs")
     assert (pids / "trap").read_text() == "caught\n"
+
+
+def test_an_aborted_build_does_not_wait_for_what_does_not_go(shared: Jenkins) -> None:
+    """Jenkins sends no SIGKILL; after 5 s it goes on to the publishers."""
+    pid = shared.folder / "stays"
+    shared.create("stays", shell(f"trap '' TERM; echo $$ > {pid}; while :; do sleep 0.1 || :; done"))
+    number = shared.build("stays")
+    until(lambda: pid.exists() and pid.read_text().strip())
+    shared.post(f"/job/stays/{number}/stop")
+    try:
+        assert shared.result("stays", number)["result"] == "ABORTED"
+        assert alive(int(pid.read_text()))
+    finally:
+        os.kill(int(pid.read_text()), signal.SIGKILL)
 
 
 def test_what_a_build_leaves_running_ends_with_it(shared: Jenkins) -> None:
@@ -560,6 +575,24 @@ def test_a_failed_step_is_reported(worker: tuple[Jenkins, WorkerAws]) -> None:
     identifier = aws.offer("release", zipped({"Dockerfile": ""}))
     assert reported(aws) == ("PutJobFailureResult", {"jobId": identifier, "failureDetails": {
         "type": "JobFailed", "message": "Build failed", "externalExecutionId": "2"}})
+
+
+def test_the_publisher_ends_with_the_refusal_where_the_job_has_its_answer(worker: tuple[Jenkins, WorkerAws]) -> None:
+    jenkins, aws = worker
+
+    def refuse(_request: dict[str, Any]) -> dict[str, Any]:
+        raise Refused("InvalidJobStateException")
+
+    aws.answers["PutJobFailureResult"] = refuse
+    first_build(jenkins, pipeline("exit 7"))
+    aws.offer("release", zipped({"Dockerfile": ""}))
+    assert jenkins.result("release", 2)["result"] == "FAILURE"
+    assert "ERROR: Step ‘AWS CodePipeline Publisher’ aborted due to exception" in jenkins.console("release", 2)
+    assert "Error Code: InvalidJobStateException" in jenkins.console("release", 2)
+    # Nothing of it stands in the way of the next job.
+    aws.answers["PutJobFailureResult"] = lambda request: {}
+    identifier = aws.offer("release", zipped({"Dockerfile": ""}))
+    assert reported(aws, 2)[1]["jobId"] == identifier
 
 
 @pytest.mark.parametrize(("source", "result", "words"), [
@@ -775,7 +808,8 @@ def test_the_workers_s3_against_the_embedded_aws(aws: EmbeddedAws, tmp_path: Pat
     worker = S3(region, Credentials(aws.env["AWS_ACCESS_KEY_ID"], aws.env["AWS_SECRET_ACCESS_KEY"]))
     content = os.urandom(5 * 1024 * 1024 + 1)
     (tmp_path / "file").write_bytes(content)
-    # Amazon would take the account's own key for S3 without a name; the embedded one wants to be told.
+    # Amazon would take the account's own key for S3 without a name, and so does the embedded one; a key of one's own has
+    # to be named.
     key = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
     worker.upload("worker", "a key/with+signs/ü", tmp_path / "file", "application/zip", key)
     stored = boto.get_object(Bucket="worker", Key="a key/with+signs/ü")

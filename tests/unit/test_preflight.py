@@ -40,6 +40,7 @@ def test_good_values_pass(good: dict[str, Any]) -> None:
     ({"parameters": {"DesiredCount": "two"}}, "DesiredCount is 'two'"),
     ({"parameters": {"LaunchType": "LAMBDA"}}, "LaunchType is 'LAMBDA'"),
     ({"parameters": {"ImageTag": "x"}}, "Parameter ImageTag is set by the release itself"),
+    ({"parameters": {"ImageDigest": ""}}, "Parameter ImageDigest is set by the release itself"),
     ({"parameters": {"HealthCheckTimeoutSeconds": 5}}, "HealthCheckTimeoutSeconds (5) must be below"),
     ({"parameters": {"DesiredCapacity": 3, "MaxSize": 2}}, "DesiredCapacity (3) must be at most MaxSize (2)"),
     ({"parameters": {"DesiredCount": 3, "MaxCount": 2}}, "MaxCount (2) must be 0 or at least DesiredCount (3)"),
@@ -56,6 +57,21 @@ def test_all_faults_at_once(good: dict[str, Any]) -> None:
     text = str(refused.value)
     assert text.startswith("4 values are at fault:")
     assert text.count("\n- ") == 4
+
+
+def test_a_promotion_needs_its_file_and_no_source(good: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InvalidInput, match="nowhere.json, cannot be read"):
+        preflight.check(**{**good, "source": "", "promote": str(tmp_path / "nowhere.json")})
+    (tmp_path / "release.json").write_text(
+        '{"verdict": "completed", "tag": "v1", "digest": "sha256:' + "a" * 64 + '"}')
+    preflight.check(**{**good, "source": "", "promote": str(tmp_path / "release.json")})
+
+
+def test_a_way_back_needs_neither_source_nor_template(good: dict[str, Any]) -> None:
+    back = {**good, "source": "", "template": "/nowhere.yml", "parameters": {"Wrong": 1}}
+    preflight.check(**back, builds=False, deploys=False)
+    with pytest.raises(InvalidInput, match="Repository name"):
+        preflight.check(**{**back, "repository": "X"}, builds=False, deploys=False)
 
 
 def test_a_template_that_is_not_yaml(good: dict[str, Any], tmp_path: Path) -> None:

@@ -1,13 +1,17 @@
-"""Where the session takes region and credentials from, and what it says when there are none. Nothing is called."""
+"""Where the session takes region and credentials from, and what it says when there are none or AWS refuses them.
+Nothing is called."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ClientError
 
-from slipway.aws.session import Aws
-from slipway.errors import InvalidInput
+from slipway.aws.session import Aws, _refusal
+from slipway.errors import AwsError, InvalidInput
 
 KEYS = {"access_key": "AKIDEXAMPLE", "secret_key": "wJalrXUtnFEMI"}
 
@@ -76,3 +80,32 @@ def test_a_client_is_made_once_for_a_region_and_repeats_adaptively() -> None:
 def test_the_address_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://localhost:10")
     assert Aws({"region": "eu-west-1", **KEYS}).client("sts").meta.endpoint_url == "http://localhost:10"
+
+
+def _refused(code: str, message: str, ahead: float = 0.0) -> AwsError:
+    told = format_datetime(datetime.now(UTC) - timedelta(seconds=ahead), usegmt=True)
+    return _refusal(ClientError({"Error": {"Code": code, "Message": message}, "ResponseMetadata": {
+        "HTTPHeaders": {"date": told}}}, "DescribeTargetHealth"), "elbv2", "elasticloadbalancing")
+
+
+def test_a_denial_names_the_action_to_allow() -> None:
+    assert _refused("AccessDenied", "").remedy == (
+        "Allow elasticloadbalancing:DescribeTargetHealth in the policy of the identity that runs this.")
+    passing = _refused("AccessDenied", "User: x is not authorized to perform: iam:PassRole on resource: y")
+    assert str(passing) == ("elbv2 DescribeTargetHealth: User: x is not authorized to perform: iam:PassRole on "
+                            "resource: y. Allow iam:PassRole in the policy of the identity that runs this.")
+
+
+@pytest.mark.parametrize(("code", "message"), [
+    ("RequestTimeTooSkewed", "The difference between the request time and the current time is too large."),
+    ("SignatureDoesNotMatch", "Signature expired: 20261123T101500Z is now earlier than 20261123T111000Z"),
+    ("InvalidSignatureException", "Signature not yet current: 20261123T121500Z is still later than 20261123T111000Z"),
+])
+def test_a_wrong_clock_is_told_from_wrong_credentials(code: str, message: str) -> None:
+    assert "clock of this machine is 60 minutes ahead of AWS's" in _refused(code, message, 3600).message
+    assert "clock of this machine is 60 minutes behind AWS's" in _refused(code, message, -3600).message
+    assert "timedatectl" in _refused(code, message).remedy
+
+
+def test_a_wrong_secret_is_no_wrong_clock() -> None:
+    assert "does not accept these credentials" in _refused("SignatureDoesNotMatch", "The signature differs.").message

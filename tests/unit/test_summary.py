@@ -178,3 +178,71 @@ def test_the_callback_is_silent_without_our_modules(callback: Any) -> None:
     callback.v2_runner_on_ok(finished("copy", {"changed": True}))
     callback.v2_playbook_on_stats(stats(changed=1))
     assert callback._display.lines == []
+
+
+# -- several services -------------------------------------------------------------------------------------------------
+
+RECORD = {"verdict": "rolled_back", "tag": "v2", "digest": DIGEST, "cause": "Container cart crashes on start: exit "
+          "code 1. Its log says: 'the database at 10.1.2.3 does not answer, giving up after three attempts'."}
+
+
+def several(*rows: Any, failures: Any = (), **spent: float) -> Any:
+    return Run(list(rows), list(failures), seconds=30.0, services=spent)
+
+
+def good(host: str, **result: Any) -> list[Any]:
+    return [image(host=host, tag="v2"), stack(f"{host}-service", host=host, changed=True, status="UPDATE_COMPLETE"),
+            rollout(host=host, service=f"{host}-service-Service", **result)]
+
+
+def test_a_table_of_several_services() -> None:
+    run = several(*good("shop"), image(host="cart"), stack("cart-service", host="cart", changed=True),
+                  Row("ecs_rollout", "cart", 9.0, {"verdict": "rolled_back", "failed": True}, True),
+                  Row("ecs_ledger", "cart", 0.2, {"record": RECORD}),
+                  failures=[Failure("Judge the rollout", "cart", "long message")], shop=12.04, cart=20.0, search=0.0)
+    assert text(run) == """\
+service  verdict      tag  digest        time
+shop     completed    v2   abababababab  12.0 s
+cart     rolled back  v2   abababababab  20.0 s
+  Container cart crashes on start: exit code 1. Its log says: 'the database at
+  10.1.2.3 does not answer, giving up after three attempts'.
+search   untouched
+1 completed, 1 rolled back, 1 untouched of 3 services.
+Untouched, as a release before theirs failed: search.
+time: the slowest image 3.2 s, stack 1.0 s, rollout 9.0 s; total 30.0 s"""
+
+
+def test_the_table_fits_eighty_columns() -> None:
+    name = "a-service-with-a-name-that-is-far-too-long-for-a-table"
+    rows = [*good(name), image(host=f"{name}2", tag="t" * 120)]
+    left = {f"another-service-{number}": 0.0 for number in range(20)}
+    run = several(*rows, failures=[Failure("x", f"{name}2", "word " * 400)], **{name: 1.0, f"{name}2": 2.0}, **left)
+    assert max(len(line) for line, _ in summary.compose(run)) <= 80
+
+
+@pytest.mark.parametrize(("module", "verdict"), [
+    ("ecs_preflight", "refused"), ("ecs_ledger", "refused"), ("ecr_push", "image failed"),
+    ("cfn_stack", "stack failed"), ("ecs_task", "task failed")])
+def test_the_step_that_failed_names_the_verdict(module: str, verdict: str) -> None:
+    row = Row(module, "cart", 1.0, {"msg": "Not so."}, True)
+    found = summary.outcome(several(row, failures=[Failure("x", "cart", "Not so.")], shop=0.0, cart=1.0), "cart")
+    assert (found.verdict, found.cause) == (verdict, "Not so.")
+
+
+def test_what_had_nothing_to_do_is_unchanged() -> None:
+    rows = [image(built=False, pushed=False), stack("shop-service", host="shop"), rollout()]
+    assert summary.outcome(several(*rows, shop=1.0, cart=1.0), "shop").verdict == "unchanged"
+
+
+def test_what_was_prepared_but_not_released_is_untouched() -> None:
+    rows = [Row("ecs_preflight", "cart", 1.0, {}, False, False),
+            Row("cfn_stack", "cart", 1.0, {"stack_name": "cart-registry", "changed": True}, False, False),
+            *good("shop")]
+    lines = text(several(*rows, shop=1.0, cart=0.0))
+    assert "cart     untouched" in lines
+    assert "cart-registry" in lines.splitlines()[0]
+
+
+def test_check_mode_tells_of_each_what_would_change() -> None:
+    run = Run([*good("shop"), stack("cart-service", host="cart")], [], check=True, services={"shop": 1.0, "cart": 1.0})
+    assert "1 would change, 1 would not change of 2 services." in text(run)

@@ -41,7 +41,7 @@ def run(controller: Controller, job: Job, build: Build, executor: int) -> None:
         build.result = "FAILURE"
     finally:
         # What the build left running ends with it.
-        processes.kill(build.cookie)
+        processes.end(build.cookie)
         build.duration = time.time() - build.timestamp
         console.line(f"Finished: {build.result}")
         console.close()
@@ -153,18 +153,17 @@ class Execution:
                               f"java.io.IOException: Cannot run program \"{command[0]}\" (in directory "
                               f"\"{self.workspace}\"): {problem.strerror}")
             return False
-        watcher = threading.Thread(target=self._stop_when_asked, args=(process,), daemon=True)
-        watcher.start()
-        code = process.wait()
-        self.check_stopped()
-        return code == 0 or str(code) == unstable
-
-    def _stop_when_asked(self, process: subprocess.Popen[bytes]) -> None:
-        while process.poll() is None:
+        # Reaped beside us: whoever ends it waits until it is gone.
+        ended: list[int] = []
+        threading.Thread(target=lambda: ended.append(process.wait()), daemon=True).start()
+        while not ended:
             if self.build.stopped_by or self.controller.ended.is_set():
-                processes.kill(self.build.cookie)
-                return
-            time.sleep(0.1)
+                # What does not go is not waited for: the build goes on to its publishers.
+                processes.end(self.build.cookie, process.pid)
+                raise Aborted
+            time.sleep(0.02)
+        self.check_stopped()
+        return ended[0] == 0 or str(ended[0]) == unstable
 
 
 def environment(controller: Controller, job: Job, build: Build, executor: int, workspace: Path) -> dict[str, str]:

@@ -17,7 +17,8 @@ _SERVICE = "cloudformation"
 
 
 def describe_stack(aws: Aws, name: str) -> dict[str, Any] | None:
-    """The stack `name` (name or ARN) as DescribeStacks gives it, with `ServerTime`; None if there is none.
+    """The stack `name` (name or ARN) as DescribeStacks gives it, with `ServerTime` and `SeenAt`, the same
+    moment by our own clock; None if there is none.
 
     By name a deleted stack is absent; by ARN it is given with StackStatus DELETE_COMPLETE.
     """
@@ -30,7 +31,53 @@ def describe_stack(aws: Aws, name: str) -> dict[str, Any] | None:
     stacks = answer["Stacks"]
     if not stacks:
         return None
-    return {**stacks[0], "ServerTime": server_time(answer)}
+    return {**stacks[0], "ServerTime": server_time(answer), "SeenAt": datetime.now(UTC)}
+
+
+def glance(aws: Aws, name: str, age: float) -> dict[str, Any] | None:
+    """As describe_stack. In a run of several services it may be `age` seconds old, and come from one call for all their
+    stacks, where the credentials may list stacks and the account has not many more."""
+    if not aws.shared:
+        return describe_stack(aws, name)
+
+    def fetch(names: list[str]) -> dict[str, Any]:
+        found = _listed(aws, set(names)) if len(names) >= _WORTH_A_LIST and _may_list(aws) else {}
+        return {**found, **{one: describe_stack(aws, one) for one in names if one not in found}}
+
+    found = aws.shared.gather(f"stacks {aws.scope}", name, fetch, age, limit=500)
+    return dict(found) if found else None
+
+
+#: From so many stacks on it pays to list all of them, if they come on so many pages (of about a hundred).
+_WORTH_A_LIST, _PAGES = 3, 3
+
+
+def _may_list(aws: Aws) -> bool:
+    def probe() -> bool:
+        try:
+            aws.call(_SERVICE, "describe_stacks")
+        except AwsError:
+            return False
+        return True
+
+    return bool(aws.shared and aws.shared.once(f"lists {aws.scope}", probe, 600.0))
+
+
+def _listed(aws: Aws, names: set[str]) -> dict[str, Any]:
+    """Those of `names` that are on the first pages of the list of all stacks."""
+    found: dict[str, Any] = {}
+    for number, page in enumerate(_pages(aws, "describe_stacks"), 1):
+        times = {"ServerTime": server_time(page), "SeenAt": datetime.now(UTC)}
+        for stack in page["Stacks"]:
+            found.update({one: {**stack, **times} for one in (stack["StackName"], stack["StackId"]) if one in names})
+        if number == _PAGES or len(found) == len(names):
+            break
+    return found
+
+
+def all_stacks(aws: Aws) -> list[dict[str, Any]]:
+    """Every stack of account and region, a call for about a hundred of them."""
+    return [stack for page in _pages(aws, "describe_stacks") for stack in page["Stacks"]]
 
 
 def is_missing(error: AwsError) -> bool:

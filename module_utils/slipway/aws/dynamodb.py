@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -12,6 +13,8 @@ from .session import Aws
 
 #: BatchWriteItem takes this many items in a call.
 ITEMS_PER_BATCH = 25
+#: How often a transaction is tried that others were in the way of.
+_ATTEMPTS = 5
 
 #: An item: attribute name to text or number.
 Item = dict[str, Any]
@@ -51,19 +54,63 @@ def update(aws: Aws, table: str, key: Item, expression: str, condition: str, val
     return plain(answer.get("Attributes", {}))
 
 
+def update_all(aws: Aws, table: str, keys: Sequence[Item], expression: str, condition: str,
+               values: Sequence[Item]) -> list[Item]:
+    """As update, of up to 100 items: those whose condition holds. values: for each key. Returns for each key the item
+    as it is soon after, {} where its condition did not hold."""
+    left = list(range(len(keys)))
+    for _ in range(_ATTEMPTS):
+        if not left:
+            break
+        try:
+            aws.call("dynamodb", "transact_write_items", TransactItems=[{"Update": {
+                "TableName": table, "Key": typed(keys[number]), "UpdateExpression": expression,
+                "ConditionExpression": condition, "ExpressionAttributeNames": _names(expression + condition),
+                "ExpressionAttributeValues": typed({f":{k}": v for k, v in values[number].items()})}}
+                for number in left])
+            break
+        except AwsError as error:
+            reasons = error.response.get("CancellationReasons", [])
+            if error.code != "TransactionCanceledException" or len(reasons) != len(left):
+                raise
+            left = [number for number, reason in zip(left, reasons, strict=True)
+                    if reason.get("Code") != "ConditionalCheckFailed"]
+    else:
+        left = []
+    items = _get_all(aws, table, [keys[number] for number in left])
+    return [next((item for item in items if number in left and keys[number].items() <= item.items()), {})
+            for number in range(len(keys))]
+
+
+def _get_all(aws: Aws, table: str, keys: Iterable[Item]) -> list[Item]:
+    wanted = [typed(key) for key in keys]
+    if not wanted:
+        return []
+    answer = aws.call("dynamodb", "batch_get_item", RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
+    return [plain(item) for item in answer.get("Responses", {}).get(table, [])]
+
+
 def replace(aws: Aws, table: str, item: Item, key: Item, condition: str, values: Item, token: str) -> None:
     """Put `item` and delete the item of `key`, both or neither. token: makes a repeated call count once (36 characters
     at most). Raises Conflict when the condition on what is deleted does not hold."""
-    try:
-        aws.call("dynamodb", "transact_write_items", ClientRequestToken=token, TransactItems=[
-            {"Put": {"TableName": table, "Item": typed(item)}},
-            {"Delete": {"TableName": table, "Key": typed(key), "ConditionExpression": condition,
-                        "ExpressionAttributeNames": _names(condition),
-                        "ExpressionAttributeValues": typed({f":{k}": v for k, v in values.items()})}}])
-    except AwsError as error:
-        if error.code == "TransactionCanceledException" and "ConditionalCheckFailed" in error.aws_message:
-            raise Conflict({}) from error
-        raise
+    for attempt in range(_ATTEMPTS):
+        try:
+            aws.call("dynamodb", "transact_write_items", ClientRequestToken=token, TransactItems=[
+                {"Put": {"TableName": table, "Item": typed(item)}},
+                {"Delete": {"TableName": table, "Key": typed(key), "ConditionExpression": condition,
+                            "ExpressionAttributeNames": _names(condition),
+                            "ExpressionAttributeValues": typed({f":{k}": v for k, v in values.items()})}}])
+        except AwsError as error:
+            if error.code != "TransactionCanceledException":
+                raise
+            if "ConditionalCheckFailed" in error.aws_message:
+                raise Conflict({}) from error
+            # Somebody was at one of the items in this moment (a beat of the lock).
+            if "TransactionConflict" not in error.aws_message or attempt == _ATTEMPTS - 1:
+                raise
+            time.sleep(0.1 * 2 ** attempt)
+        else:
+            return
 
 
 def delete(aws: Aws, table: str, key: Item, condition: str, values: Item) -> None:

@@ -18,6 +18,10 @@ MANIFEST_TYPES = [
 ]
 
 
+#: Seconds that a login is used by others of the run: far less than its 12 hours.
+_LOGIN_AGE = 600.0
+
+
 @dataclass(frozen=True)
 class Manifest:
     """One image as BatchGetImage gives it; `tag` is the tag it was asked by, '' when asked by digest."""
@@ -141,10 +145,14 @@ def put_image(aws: Aws, repository: str, manifest: Manifest, tag: str, registry_
 
 def get_authorization(aws: Aws, registry_id: str | None = None, region: str | None = None) -> tuple[str, str]:
     """User name and password for the registry, valid for 12 hours."""
-    # `registryIds` is deprecated but harmless: the token opens every registry the caller may use.
-    answer = aws.call("ecr", "get_authorization_token", region=region,
-                      **({"registryIds": [registry_id]} if registry_id else {}))
-    token = answer["authorizationData"][0]["authorizationToken"]
+    def ask() -> str:
+        # `registryIds` is deprecated but harmless: the token opens every registry the caller may use.
+        answer = aws.call("ecr", "get_authorization_token", region=region,
+                          **({"registryIds": [registry_id]} if registry_id else {}))
+        return str(answer["authorizationData"][0]["authorizationToken"])
+
+    # AWS throttles it; one login does for all services of a run. It is shared in memory only.
+    token = (aws.shared.once(f"login {aws.scope} {region} {registry_id}", ask, _LOGIN_AGE) if aws.shared else ask())
     user, _, password = base64.b64decode(token).decode().partition(":")
     return user, password
 

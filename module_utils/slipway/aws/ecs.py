@@ -12,6 +12,8 @@ SERVICES_PER_CALL = 10
 #: DescribeTasks and a page of ListTasks.
 TASKS_PER_CALL = 100
 _PAGES = 10
+#: Events that are kept of a service that is watched together with others.
+_EVENTS = 40
 
 
 def describe_services(aws: Aws, cluster: str, services: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -25,6 +27,25 @@ def describe_services(aws: Aws, cluster: str, services: Sequence[str]) -> dict[s
                           services=list(services[start:start + SERVICES_PER_CALL]))
         found.update({service["serviceName"]: service for service in answer["services"]})
     return found
+
+
+def watch_service(aws: Aws, cluster: str, service: str) -> dict[str, Any] | None:
+    """AWS's description of one service that is asked for again and again, None where there is none.
+
+    In a run of several services the answer comes from a call for up to ten that are watched in the cluster, and may be
+    half a second old. Raises as describe_services does.
+    """
+    name = service.rpartition("/")[2]
+    if not aws.shared:
+        return describe_services(aws, cluster, [service]).get(name)
+
+    def fetch(names: list[str]) -> dict[str, Any]:
+        found = describe_services(aws, cluster, names)
+        # What is shared is read by all: of a long life's events the latest will do.
+        return {one: {**found[one], "events": found[one].get("events", [])[:_EVENTS]} for one in names if one in found}
+
+    found = aws.shared.gather(f"services {aws.scope} {cluster}", name, fetch, 0.5, SERVICES_PER_CALL)
+    return dict(found) if found else None
 
 
 def list_tasks(aws: Aws, cluster: str, status: str, service: str | None = None) -> list[str]:

@@ -79,7 +79,7 @@ def _before_its_repository(request: Request, now: datetime) -> dict[str, Any]:
             "image_uri_by_digest": UNKNOWN, "digest": UNKNOWN, "content_digest": base.UNRESOLVED, "tag": tag,
             "tags": [tag, *request.extra_tags],
             "built": True, "pushed": True, "size_bytes": 0, "layers_pushed": 0, "layers_existing": 0, "phases": {},
-            "api_calls": {}, "diff": changes.diff()}
+            "api_calls": {}, "retries": 0, "diff": changes.diff()}
 
 
 class _Run:
@@ -144,6 +144,7 @@ class _Run:
                 result.update(scan.gate(self.aws, request.repository, outcome.held.digest, request.max_severity,
                                         request.scan_timeout, request.registry_id, self.progress, result))
             result["phases"], result["api_calls"] = self.phases.seconds, self.aws.api_calls()
+            result["retries"] = self.aws.retries
         return result
 
     def _content(self) -> tuple[Summary, str]:
@@ -380,6 +381,7 @@ class _Run:
             "pushed": done.pushed,
             "phases": self.phases.seconds,
             "api_calls": self.aws.api_calls(),
+            "retries": self.aws.retries,
             "diff": self.changes.diff(),
         }
 

@@ -58,7 +58,7 @@ RULES: dict[str, Callable[[str], str]] = {
     "scm/clearWorkspace": _is("true"),
     "scm/actionTypeCategory": _is("Build", "Test"),
     "scm/actionTypeProvider": _matches(r"[A-Za-z0-9_-]{1,25}", "1 to 25 letters, digits, '_' and '-'"),
-    "scm/actionTypeVersion": _matches(r"[0-9]{1,9}", "a number of 1 to 9 digits"),
+    "scm/actionTypeVersion": _matches(r"[0-9A-Za-z_-]{1,9}", "1 to 9 letters, digits, '_' and '-'"),
     "scm/region": _matches(r"[a-z]{2}(-[a-z]+)+-[0-9]{1,2}", "the name of a region"),
     # Both empty: the role of the instance. Left out, they would be null.
     "scm/awsAccessKey": _is(""),

@@ -1,6 +1,7 @@
 """The process beside a release that keeps its lock, and ends its entry when the release cannot.
 
-    python -m slipway.ledger.keeper    (its arguments as JSON on standard input: aws, table, entry, token, pid)
+    python -m slipway.ledger.keeper    (its arguments as JSON on standard input: aws, table, entry, token, pid, notes,
+                                        report_dir, notify)
 
 It shows every lock.BEAT seconds that the release lives. A release that is to make room for another one gets a SIGTERM,
 which leaves the old version serving. When the release's process is gone without having closed its entry - killed, or
@@ -15,13 +16,15 @@ import signal
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ..aws import dynamodb
 from ..aws.session import Aws
 from ..errors import SlipwayError
+from ..notify.send import Settings, send
 from ..progress import Progress
-from . import book, lock, owner
+from . import book, lock, owner, report
 from .entry import settle
 from .record import Record
 
@@ -30,8 +33,13 @@ _LOOK = 1.0
 _LIFE = 12 * 3600.0
 
 
-def keep(aws: Aws, table: str, entry: Record, token: str, pid: int) -> None:
-    """Stay until the entry is closed, by the release or, after its end, by us."""
+def keep(aws: Aws, table: str, entry: Record, token: str, pid: int, notes: str = "", report_dir: str = "",
+         notify: Settings | None = None) -> None:
+    """Stay until the entry is closed, by the release or, after its end, by us.
+
+    notes: file in which the action plugins note what they begin and end; report_dir: where the report goes; '' is none.
+    notify: whom to tell what became of it.
+    """
     # As it was when the entry was opened: by now it may have ended.
     service, whose = entry["service"], str(entry["process"])
     started = beaten = time.monotonic()
@@ -41,7 +49,7 @@ def keep(aws: Aws, table: str, entry: Record, token: str, pid: int) -> None:
         """Whether the lock is still ours. AWS out of reach is no answer to that."""
         nonlocal asked
         try:
-            superseded = lock.beat(aws, table, service, token)
+            superseded = lock.beat_together(aws, table, service, token)
         except dynamodb.Conflict:
             return False
         except SlipwayError:
@@ -54,14 +62,32 @@ def keep(aws: Aws, table: str, entry: Record, token: str, pid: int) -> None:
 
     while time.monotonic() - started < _LIFE:
         time.sleep(_LOOK)
+        if any(note.get("closed") == token for note in _read(notes)):
+            return
         gone = owner.is_dead(whose)
         if gone or time.monotonic() - beaten >= lock.BEAT:
             beaten = time.monotonic()
             if not beat():
                 return
         if gone:
-            book.write(aws, table, settle(aws, entry, Progress(), beat), token)
+            record = settle(aws, entry, Progress(), beat, _read(notes))
+            if report_dir:
+                with suppress(OSError):
+                    report.write(record, report_dir)
+            book.write(aws, table, record, token)
+            # Nobody reads a warning any more.
+            send(notify or Settings(), record, lambda: aws)
             return
+
+
+def _read(notes: str) -> list[dict[str, Any]]:
+    """What was noted; a line that was cut off by the end is left out."""
+    found = []
+    with suppress(OSError):
+        for line in Path(notes).read_text(encoding="utf-8", errors="replace").splitlines() if notes else []:
+            with suppress(ValueError):
+                found.append(json.loads(line))
+    return [note for note in found if isinstance(note, dict)]
 
 
 def main() -> None:
@@ -69,7 +95,13 @@ def main() -> None:
         # What ends the release is not to end its keeper; it ends by itself soon after.
         signal.signal(number, signal.SIG_IGN)
     given: dict[str, Any] = json.load(sys.stdin)
-    keep(Aws(given["aws"]), given["table"], given["entry"], given["token"], int(given["pid"]))
+    notes = str(given.get("notes") or "")
+    try:
+        keep(Aws(given["aws"]), given["table"], given["entry"], given["token"], int(given["pid"]), notes,
+             str(given.get("report_dir") or ""), Settings.of(given.get("notify")))
+    finally:
+        if notes:
+            Path(notes).unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

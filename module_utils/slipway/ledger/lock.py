@@ -110,6 +110,29 @@ def beat(aws: Aws, table: str, service: str, token: str) -> str:
     return str(item.get("superseded_by", ""))
 
 
+def beat_together(aws: Aws, table: str, service: str, token: str) -> str:
+    """As beat; in a run of several services one call shows that all of them live. Then the last one may be some seconds
+    ago, far less than DEAD."""
+    if not aws.shared:
+        return beat(aws, table, service, token)
+
+    def fetch(keys: list[str]) -> dict[str, str]:
+        pairs = [key.split(" ", 1) for key in keys]
+        if len(keys) == 1:
+            with suppress(dynamodb.Conflict):
+                return {keys[0]: beat(aws, table, service, token)}
+            return {}
+        items = dynamodb.update_all(
+            aws, table, [{"service": name, "id": KEY} for _, name in pairs], "SET #beat = #beat + :one",
+            "#token = :token", [{"one": 1, "token": one} for one, _ in pairs])
+        return {key: str(item.get("superseded_by", "")) for key, item in zip(keys, items, strict=True) if item}
+
+    found = aws.shared.gather(f"beats {aws.scope} {table}", f"{token} {service}", fetch, BEAT / 2, limit=50)
+    if found is None:
+        raise dynamodb.Conflict({})
+    return str(found)
+
+
 def release(aws: Aws, table: str, service: str, token: str) -> None:
     """Give the lock back; one that is somebody else's, or gone, is left alone."""
     with suppress(dynamodb.Conflict):

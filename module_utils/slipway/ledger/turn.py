@@ -6,15 +6,21 @@ import os
 from typing import Any
 
 from ..aws.session import Aws
-from ..errors import AwsError
+from ..errors import AwsError, InvalidInput
+from ..notify.send import Settings, send
 from ..progress import Progress
 from . import lock, report
-from .entry import Opening, close_entry, open_entry
-from .record import Record
+from .entry import Opening, close_entry, now_of, open_entry, unopened
+from .record import Record, closed, is_release
 
 
 def turn(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     """Do what the module's arguments say and return its result."""
+    if params["state"] == "closed" and not params["opened"].get("token"):
+        # Without a turn to give back nothing is asked of AWS: what was refused for want of credentials is told too.
+        return {**_close(None, params, check_mode), "api_calls": {}}
+    if not params["table"]:
+        raise InvalidInput("No table of the ledger is named.", "Give 'table'.")
     aws = Aws(params)
     result = _open(aws, params, check_mode, progress) if params["state"] == "open" else _close(aws, params, check_mode)
     return {**result, "api_calls": aws.api_calls()}
@@ -43,12 +49,23 @@ def _holder(aws: Aws, table: str, service: str) -> Record | None:
         return None
 
 
-def _close(aws: Aws, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
-    opened = params["opened"]
-    if check_mode or not opened.get("token"):
+def _close(aws: Aws | None, params: dict[str, Any], check_mode: bool) -> dict[str, Any]:
+    entry, token = params["opened"].get("entry"), params["opened"].get("token") or ""
+    notify = Settings.of(params["notify"])
+    if check_mode or not (token or params["report_dir"] or notify.any):
         return {"changed": False, "record": None, "report": None, "msg": "Nothing was opened."}
-    record = close_entry(aws, params["table"], opened["entry"], opened["token"], params["image"], params["stack"],
-                         params["rollout"], params["keep"])
-    words = f"Recorded: {record['verdict'].replace('_', ' ')}." if record else "Nothing was released."
-    page = report.write(record, params["report_dir"]) if record and params["report_dir"] else None
-    return {"changed": record is not None, "record": record, "report": page, "msg": words}
+    if not token or not entry:
+        entry = unopened(params["service"] or "", params["stack_name"] or params["service"] or "", params["kind"],
+                         params["revision"] or "", params["who"] or "")
+    refusal = next((one for one in (params["preflight"], params["opened"]) if one.get("failed")), None)
+    record = closed(entry, params["image"], params["stack"], params["rollout"], now_of(entry), refusal,
+                    params["task"])
+    worth = is_release(params["image"], params["stack"], params["rollout"], params["task"])
+    # First what needs nobody else: AWS may be out of reach by now.
+    page = report.write(record, params["report_dir"]) if params["report_dir"] else None
+    if token and aws:
+        close_entry(aws, params["table"], record, token, params["keep"], worth)
+    kept = worth and bool(token)
+    words = f"Recorded: {record['verdict'].replace('_', ' ')}." if kept else "Nothing was released."
+    warnings = send(notify, record, lambda: aws or Aws(params)) if worth or refusal else []
+    return {"changed": kept, "record": record if kept else None, "report": page, "msg": words, "warnings": warnings}

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from ..aws import ecs, elbv2, logs
 from ..aws.session import Aws
 from ..errors import AwsError, InvalidInput
+from . import blue_green
 from .causes import UNKNOWN_CAUSE, Container, HealthCheck, Signals, StoppedTask, Target, classify
 from .verdict import short
 
@@ -73,6 +74,9 @@ class _Gathering:
         absent: dict[str, Any] = {}
         described = self._read("the service", absent, lambda: ecs.describe_services(
             self._aws, self._cluster, [self._service]).get(self._service, {}))
+        if blue_green.applies(described):
+            described = self._read("the service's deployments", described,
+                                   lambda: blue_green.Revisions(self._aws).seen(self._cluster, described))
         since = _by_aws_clock(since, described)
         events = [e for e in described.get("events", []) if e["createdAt"] >= since]
         failed = self._failed_tasks(since, task_definition)
@@ -166,7 +170,7 @@ class _Gathering:
         nothing: list[str] = []
         lines = self._read(f"the log of {container['name']} ({group})", nothing, lambda: logs.last_lines(
             self._aws, group, stream, _LOG_LINES, options.get("awslogs-region")))
-        return tuple(_clean(line) for line in lines)
+        return tuple(clean(line) for line in lines)
 
     def _targets(self, described: Mapping[str, Any], failed: list[dict[str, Any]],
                  events: list[dict[str, Any]]) -> tuple[list[Target], HealthCheck | None]:
@@ -232,12 +236,12 @@ def _task_lines(tasks: Sequence[StoppedTask]) -> Iterator[str]:
     for group in list(alike.values())[:_TASKS]:
         task = group[0]
         count = f" and {len(group) - 1} more like it" if len(group) > 1 else ""
-        why = _clean(_plain_arns(task.reason)) or "no reason given"
+        why = clean(_plain_arns(task.reason)) or "no reason given"
         yield f"task {task.id}{count} stopped: {why} [{task.stop_code or '?'}]"
         for container in task.containers:
             if container.exit_code is not None or container.reason:
                 code = "did not run" if container.exit_code is None else f"exit code {container.exit_code}"
-                reason = f", {_clean(container.reason)}" if container.reason else ""
+                reason = f", {clean(container.reason)}" if container.reason else ""
                 yield f"container {container.name}: {code}{reason}"
     if len(alike) > _TASKS:
         yield f"{sum(map(len, list(alike.values())[_TASKS:]))} more tasks stopped for other reasons"
@@ -249,7 +253,7 @@ def _target_lines(targets: Sequence[Target]) -> Iterator[str]:
 
 def _event_lines(events: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """The last events, oldest first."""
-    return (f"event {e['createdAt'].astimezone().strftime('%H:%M:%S')}: {_clean(plain_event(e['message']))}"
+    return (f"event {e['createdAt'].astimezone().strftime('%H:%M:%S')}: {clean(plain_event(e['message']))}"
             for e in reversed(events[:_EVENTS]))
 
 
@@ -262,7 +266,7 @@ def _plain_arns(text: str) -> str:
     return re.sub(r"arn:[\w-]+:elasticloadbalancing:[^ )]*:targetgroup/([^/ )]+)/[^ ),]*", r"\1", text)
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """`text` without control characters (a container's log could steer the terminal), on one line, shortened."""
     text = re.sub(r"\x1b\[[0-9;?]*[ -/]*[@-~]", "", text)
     text = "".join(c if c.isprintable() else " " for c in text).strip()

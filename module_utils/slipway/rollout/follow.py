@@ -15,6 +15,7 @@ from ..errors import AwsError, Interrupted, InvalidInput, SlipwayError, WaitTime
 from ..interrupt import interruptible
 from ..polling import Deadline, delays
 from ..progress import Phases, Progress
+from . import blue_green
 from .diagnosis import Diagnosis, diagnose, read_targets, target_groups
 from .page import await_page, check_url
 from .verdict import Verdict, short
@@ -79,6 +80,7 @@ class _Follower:
         self._progress = progress
         self._sleep = sleep
         self._name = short(request.service)
+        self._revisions = blue_green.Revisions(aws)
         self._watch = Watch(self._name, request.task_definition, request.since)
         self._phases = Phases()
         self._blips = 0
@@ -137,7 +139,9 @@ class _Follower:
     def _look(self) -> Verdict:
         """One DescribeServices. A call that got no answer leaves the verdict open, a few times in a row."""
         try:
-            services = ecs.describe_services(self._aws, self._request.cluster, [self._request.service])
+            service = ecs.watch_service(self._aws, self._request.cluster, self._request.service)
+            if service and blue_green.applies(service):
+                service = self._revisions.seen(self._request.cluster, service)
         except AwsError as error:
             if error.code == "ClusterNotFoundException":
                 return self._watch.look(None).verdict
@@ -148,7 +152,7 @@ class _Follower:
             self._progress.say(f"{self._name}: {error.message}", "warn")
             return Verdict.IN_PROGRESS
         self._blips = 0
-        return self._watch.look(services.get(self._name)).verdict
+        return self._watch.look(service).verdict
 
     def _tell(self, number: int) -> None:
         watch, moved = self._watch, False
@@ -276,6 +280,7 @@ class _Follower:
             "desired": watch.deployment.get("desiredCount", 0),
             "phases": self._phases.seconds,
             "api_calls": self._aws.api_calls(),
+            "retries": self._aws.retries,
             "service_events": [{"at": event["createdAt"].astimezone(UTC).isoformat(),
                                 "message": event["message"]} for event in watch.events()],
             "diagnosis": found.as_dict() if found else None,

@@ -73,9 +73,10 @@ class Watch:
         return round(max(0.0, (done - created).total_seconds()), 3) if done else None
 
     def counts(self) -> str:
-        """'new 1 of 2 running, 1 pending; old 2 running'."""
+        """'new 1 of 2 running, 1 pending; old 2 running', after the stage of a blue/green deployment."""
         mine = self.deployment
-        text = f"new {mine.get('runningCount', 0)} of {mine.get('desiredCount', 0)} running"
+        stage = f"{mine['stage']}; " if mine.get("stage") else ""
+        text = f"{stage}new {mine.get('runningCount', 0)} of {mine.get('desiredCount', 0)} running"
         if mine.get("pendingCount"):
             text += f", {mine['pendingCount']} pending"
         if mine.get("failedTasks"):

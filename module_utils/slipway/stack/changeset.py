@@ -11,6 +11,7 @@ from typing import Any
 
 from ..changes import HIDDEN, UNKNOWN, Change, Changes
 from ..errors import SlipwayError
+from .conditions import evaluate
 from .template import Template, resolved
 
 _EMPTY = ("didn't contain changes", "did not contain changes", "no updates are to be performed",
@@ -68,8 +69,11 @@ class Side:
     values: dict[str, str] = field(default_factory=dict)
 
     def properties(self, logical: str) -> Any:
-        resource = self.template.resources.get(logical, {}) if self.template else {}
-        return resolved(resource.get("Properties") or {}, self.values)
+        if not self.template:
+            return {}
+        conditions = self.template.document.get("Conditions") or {}
+        properties = self.template.resources.get(logical, {}).get("Properties") or {}
+        return resolved(properties, self.values, evaluate(conditions, self.values))
 
 
 def is_empty(change_set: dict[str, Any]) -> bool:

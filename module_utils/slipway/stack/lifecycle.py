@@ -78,9 +78,9 @@ class Present:
         """The module's result. Raises SlipwayError."""
         o = self._o
         if o.template:
-            self._hide(parameters.secrets(o.parameters, o.template))
+            self._hide(parameters.secrets(o.given(o.template), o.template))
             # Everything that can be refused without AWS is refused now: every name is taken for a present one.
-            parameters.plan(o.parameters, dict.fromkeys(o.template.parameters, ""), o.template)
+            parameters.plan(o.given(o.template), dict.fromkeys(o.template.parameters, ""), o.template)
         if o.unknown_inputs:
             return self._blind(None)
         try:
@@ -132,9 +132,9 @@ class Present:
         o = self._o
         creating = stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS"
         template = self._template(None if creating else stack)
-        self._hide(parameters.secrets(o.parameters, template))
+        self._hide(parameters.secrets(o.given(template), template))
         previous = {} if creating or stack is None else report.parameters(stack)
-        plan = _Plan(stack, template, parameters.plan(o.parameters, previous, template),
+        plan = _Plan(stack, template, parameters.plan(o.given(template), previous, template),
                      _merged_tags(o, {} if stack is None else report.tags(stack)), Changes(f"stack {o.name}"))
         self._check_capabilities(plan)
         if creating or not self._is_same(plan):
@@ -190,7 +190,7 @@ class Present:
             declaration = plan.template.parameters[p["ParameterKey"]]
             if not declaration.from_ssm:
                 continue
-            given = self._o.parameters.get(declaration.name)
+            given = self._o.given(plan.template).get(declaration.name)
             kept = p.get("ParameterValue") if "ResolvedValue" in p else declaration.default
             name = str(given) if given is not None else kept
             if not name:
@@ -221,9 +221,11 @@ class Present:
             return
         before, after = changeset.Side(), changeset.Side(plan.template, self._known(plan.parameters.values))
         if not plan.creating and stack and proposal.lacks_values(plan.change_set):
-            old = cloudformation.get_template(self._aws, stack["StackId"])
-            before = changeset.Side(load(old if isinstance(old, str) else json.dumps(old), "present"),
-                                    self._known(report.parameters(stack)))
+            present = plan.template
+            if o.template or o.template_url:
+                old = cloudformation.get_template(self._aws, stack["StackId"])
+                present = load(old if isinstance(old, str) else json.dumps(old), "present")
+            before = changeset.Side(present, self._known(report.parameters(stack)))
         secrets = plan.parameters.secrets
         plan.resources = changeset.read(plan.change_set, before, after, secrets)
         plan.resources += [r for logical, nested in self._proposal.nested(plan.change_set)
@@ -354,7 +356,7 @@ class Present:
         if template:
             # Whether the stack exists was not asked: what has no default may have a previous value.
             previous = {} if dead else {d.name: UNKNOWN for d in template.parameters.values() if d.default is None}
-            plan = parameters.plan(o.parameters, previous, template)
+            plan = parameters.plan(o.given(template), previous, template)
             resources = changeset.from_template(template, self._known(plan.values), plan.secrets)
             changeset.describe(o.name, resources, changes)
         if not changes.changed:

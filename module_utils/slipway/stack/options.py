@@ -22,6 +22,7 @@ class Options:
     template_url: str | None = None
     template_bucket: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
+    optional_parameters: dict[str, Any] = field(default_factory=dict)
     tags: dict[str, str] | None = None
     purge_tags: bool = True
     capabilities: list[str] = field(default_factory=list)
@@ -49,6 +50,13 @@ class Options:
         """Parameters whose value only AWS will give (a plan of check mode passed on)."""
         return [name for name, value in self.parameters.items() if UNKNOWN in scalar(value)]
 
+    def given(self, template: Template) -> dict[str, Any]:
+        """The parameters, with those of the optional ones that the template declares."""
+        known = {name: template.parameters[name].default if UNKNOWN in scalar(value) else value
+                 for name, value in self.optional_parameters.items()
+                 if name in template.parameters and value is not None}
+        return {**known, **self.parameters}
+
 
 def from_params(params: dict[str, Any]) -> Options:
     """Options from a module's arguments; the template file is read. Raises InvalidInput."""
@@ -68,6 +76,7 @@ def from_params(params: dict[str, Any]) -> Options:
         template_url=params.get("template_url"),
         template_bucket=params.get("template_bucket"),
         parameters={**(params.get("parameters") or {}), **(params.get("secret_parameters") or {})},
+        optional_parameters=params.get("optional_parameters") or {},
         tags=None if params.get("tags") is None else {k: scalar(v) for k, v in params["tags"].items()},
         purge_tags=params["purge_tags"],
         capabilities=params.get("capabilities") or [],

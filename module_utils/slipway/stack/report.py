@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from . import events
 from .template import Template
 
 _SERVICE_TYPE = "AWS::ECS::Service"
+_DENIED = re.compile(r"not authorized to perform|AccessDenied")
 
 
 def result(aws: Aws, stack: dict[str, Any] | None, phases: Phases, template: Template | None = None,
@@ -104,6 +106,8 @@ def explain(aws: Aws, event: dict[str, Any], since: datetime) -> Any:
     parts = str(event.get("PhysicalResourceId", "")).split("/")
     if event.get("ResourceType") != _SERVICE_TYPE or len(parts) != 3 or ":service" not in parts[0]:
         return None
+    if _DENIED.search(str(event.get("ResourceStatusReason", ""))):
+        return None  # the update was never tried, so the tasks have nothing to tell
     from ..rollout.diagnosis import diagnose
 
     try:

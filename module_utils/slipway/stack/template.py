@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -288,8 +288,13 @@ def scalar(value: Any) -> str:
 _REFERENCE = re.compile(r"\$\{([A-Za-z0-9:]+)\}")
 
 
-def resolved(value: Any, parameters: dict[str, str]) -> Any:
-    """`value` with Ref and ${...} of known `parameters` replaced: for showing, not for deciding."""
+_ABSENT = {"Ref": "AWS::NoValue"}
+
+
+def resolved(value: Any, parameters: dict[str, str], conditions: Mapping[str, bool] | None = None) -> Any:
+    """`value` with Ref and ${...} of known `parameters` replaced, and the branch of known `conditions` taken: for
+    showing, not for deciding."""
+    chosen = conditions or {}
     if isinstance(value, dict):
         if len(value) == 1:
             (key, inner), = value.items()
@@ -298,7 +303,10 @@ def resolved(value: Any, parameters: dict[str, str]) -> Any:
             if key == "Fn::Sub" and isinstance(inner, str):
                 text = _REFERENCE.sub(lambda m: parameters.get(m[1], m[0]), inner)
                 return text if "${" not in text else {key: text}
-        return {k: resolved(v, parameters) for k, v in value.items()}
+            if key == "Fn::If" and isinstance(inner, list) and len(inner) == 3 and inner[0] in chosen:
+                return resolved(inner[1 if chosen[inner[0]] else 2], parameters, chosen)
+        shown = {k: resolved(v, parameters, chosen) for k, v in value.items()}
+        return {k: v for k, v in shown.items() if v != _ABSENT}
     if isinstance(value, list):
-        return [resolved(v, parameters) for v in value]
+        return [shown for v in value if (shown := resolved(v, parameters, chosen)) != _ABSENT]
     return value

@@ -22,6 +22,8 @@ _PASSING = THROTTLES | {"", "InternalFailure", "InternalError", "ServiceUnavaila
 _PATIENCE = 10
 #: After so many answers without news the stack itself is asked: events may be late or missing.
 _SILENT = 6
+#: Seconds between two looks where several services are watched together.
+_TOGETHER = 1.0
 
 
 class Watch:
@@ -50,6 +52,7 @@ class Watch:
         self._forecast = Forecast()
         self._known: set[str] = set()
         self._begun = False
+        self._status = ""
         self._calls = 0
         self._refused = 0
 
@@ -84,7 +87,7 @@ class Watch:
         time.sleep(deadline.cap(0.2))
         while True:
             self._calls = 0
-            new = self._patiently(self.poll) or [] if silent < _SILENT else []
+            new = self._patiently(self.poll) or [] if silent < _SILENT and self._patiently(self._moved) else []
             silent = 0 if new else silent + 1
             for event in new:
                 if events.is_of_stack(event) and not event["Path"]:
@@ -103,12 +106,23 @@ class Watch:
                                   "Raise wait_timeout, or run this again: it waits for what is in progress.")
             self._progress.heartbeat(f"... {what}: {duration(deadline.elapsed)}, waiting for "
                                      f"{', '.join(self.unfinished()[:3]) or 'CloudFormation'}")
+            if self._aws.shared:
+                # One call tells of the stacks of all services.
+                time.sleep(deadline.cap(_TOGETHER))
+                continue
             soon = ending or self._begun and not self._open
             time.sleep(deadline.cap(pace.next(self._calls, bool(new), soon, self._forecast.window(time.time()))))
 
+    def _moved(self) -> bool:
+        """Whether there may be news. In a run of several services the status tells, of all their stacks in one call."""
+        if not self._aws.shared:
+            return True
+        before, self._status = self._status, str(self._described()["StackStatus"])
+        return not in_progress(self._status) or before not in ("", self._status)
+
     def _described(self) -> dict[str, Any]:
         self._calls += 1
-        return (cloudformation.describe_stack(self._aws, self._stack_id)
+        return (cloudformation.glance(self._aws, self._stack_id, _TOGETHER / 2)
                 or {"StackId": self._stack_id, "StackStatus": "DELETE_COMPLETE"})
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:

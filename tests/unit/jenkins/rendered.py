@@ -15,7 +15,8 @@ ROLE = Path(__file__).resolve().parents[3] / "roles" / "jenkins_job"
 VALUES: dict[str, Any] = {
     "jenkins_job_category": "Build",
     "jenkins_job_keep_builds": 100,
-    "jenkins_job_output_artifacts": [],
+    "jenkins_job_output_artifacts": [{"name": "Release", "location": ".slipway/report"}],
+    "jenkins_job_promote": False,
     "jenkins_job_provider": "Jenkins-shop",
     "jenkins_job_provider_version": "1",
     "jenkins_job_region": "eu-central-1",

@@ -6,7 +6,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from slipway.errors import InvalidInput
@@ -27,7 +27,7 @@ GOOD = {
     "jenkins_job_repository": ["shop", "team/shop.web", "a-b_c/d"],
     "jenkins_job_region": ["us-east-1", "us-gov-west-1", "ap-southeast-4"],
     "jenkins_job_provider": ["Jenkins", "x" * 25],
-    "jenkins_job_provider_version": ["1", "20"],
+    "jenkins_job_provider_version": ["1", "20", "tqx3k1", "A_b-1", "x" * 9],
     "jenkins_job_timeout": ["3000"],
     "jenkins_job_keep_builds": ["1", "100"],
     "jenkins_job_release_command": ["/opt/slipway/current/bin/release"],
@@ -51,7 +51,7 @@ def test_an_option_refuses_what_is_not(option: str, value: str) -> None:
     # The one that is a name of two characters of its own kind, and a valid name of a job.
     if (option, value) == ("jenkins_job_name", "-n"):
         return
-    if (option, value) == ("jenkins_job_provider", "-n"):
+    if value == "-n" and option in ("jenkins_job_provider", "jenkins_job_provider_version"):
         return
     assert not re.search(rules()[option], value)
 
@@ -60,7 +60,8 @@ def test_an_option_refuses_what_is_not(option: str, value: str) -> None:
     ("jenkins_job_provider", "x" * 26), ("jenkins_job_name", "x" * 21), ("jenkins_job_account", "12345678901"),
     ("jenkins_job_repository", "Shop"), ("jenkins_job_repository", "a"), ("jenkins_job_repository", "a//b"),
     ("jenkins_job_stack_name", "1a"), ("jenkins_job_url", "file:///etc/passwd"), ("jenkins_job_url", "http://a b/"),
-    ("jenkins_job_url", "http://user:pass@host/"), ("jenkins_job_provider_version", "1.0")])
+    ("jenkins_job_url", "http://user:pass@host/"), ("jenkins_job_provider_version", "1.0"),
+    ("jenkins_job_provider_version", "x" * 10)])
 def test_limits(option: str, value: str) -> None:
     assert not re.search(rules()[option], value)
 
@@ -70,6 +71,7 @@ def test_what_the_role_renders_is_accepted_and_begins_as_xml_must() -> None:
     assert CONFIG.startswith('<?xml version="1.0" encoding="UTF-8"?>\n<project>')
 
 
+@settings(deadline=None)
 @given(st.text(max_size=200) | st.sampled_from(HOSTILE))
 def test_any_text_is_loaded_as_it_is_or_refused(text: str) -> None:
     config = render(_jenkins_job_description=text, jenkins_job_provider=text)
@@ -84,6 +86,7 @@ def test_any_text_is_loaded_as_it_is_or_refused(text: str) -> None:
             check_config(config)
 
 
+@settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner, max_size=3)
                     | st.dictionaries(st.text(), inner, max_size=3), max_leaves=10))
 def test_no_value_of_a_variable_gets_out_of_its_line(value: object) -> None:
@@ -158,6 +161,7 @@ def test_a_name_of_a_job(name: str) -> None:
     assert check_name(name) == name
 
 
+@settings(deadline=None)
 @given(st.text().filter(lambda text: not re.fullmatch(r"[A-Za-z0-9_-]{1,20}", text)))
 def test_no_other_name_of_a_job(name: str) -> None:
     with pytest.raises(InvalidInput, match="refused"):

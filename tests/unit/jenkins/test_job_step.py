@@ -47,6 +47,13 @@ class Job:
         for name, text in {"Dockerfile": "FROM scratch\n", **files}.items():
             (self.workspace / name).write_text(text)
 
+    def in_jenkins(self, said: str) -> tuple[dict[str, str], Path]:
+        """The environment of a build whose log begins with `said`, and the log."""
+        log = self.home / "jobs" / "shop" / "builds" / "7" / "log"
+        log.parent.mkdir(parents=True)
+        log.write_text(said)
+        return {"JENKINS_HOME": str(self.home), "JOB_NAME": "shop", "BUILD_NUMBER": "7"}, log
+
     def command(self, **values: Any) -> list[str]:
         script = self.home / "step.sh"
         script.write_text(step_of(render(jenkins_job_release_command=str(self.release), **values)))
@@ -83,9 +90,36 @@ def test_the_artifact_is_released_with_the_variables(job: Job) -> None:
     assert (code, said) == (0, "")
     place = job.workspace / ".slipway"
     assert job.arguments() == ["--source", str(place / "source"), "--artifact", "--report", str(place / "report"),
-                               "--variables", "-"]
+                               "--limit", "3000", "--variables", "-"]
     assert json.loads((job.home / "variables").read_text()) == {"ecs_release_app_name": "shop"}
     assert job.source() == {"Dockerfile", "-n", "a\nb", "$(touch executed)", ".hidden", "ä ö"}
+
+
+def test_a_promotion_gets_the_artifact_as_what_was_released_before(job: Job) -> None:
+    job.unpack(**{"release.json": "{}"})
+    assert job.run(jenkins_job_promote=True) == (0, "")
+    place = job.workspace / ".slipway"
+    assert job.arguments() == ["--promote", str(place / "source"), "--report", str(place / "report"), "--limit", "3000",
+                               "--variables", "-"]
+
+
+def test_the_release_gets_the_builds_log_where_there_is_one(job: Job) -> None:
+    job.unpack()
+    environment, log = job.in_jenkins("Started by an SCM change\n")
+    assert job.run(environment) == (0, "")
+    assert job.arguments()[7:9] == ["--job-log", str(log)]
+    job.unpack()
+    log.unlink()
+    assert job.run(environment) == (0, "")
+    assert "--job-log" not in job.arguments()
+
+
+def test_an_empty_artifact_is_the_releases_business(job: Job) -> None:
+    """The pipeline waits for an answer, and the release knows how to give one."""
+    environment, log = job.in_jenkins("[AWS CodePipeline Plugin] Acknowledged job with ID: 0a-1b\n")
+    assert job.run(environment) == (0, "")
+    assert job.source() == set()
+    assert job.arguments()[7:9] == ["--job-log", str(log)]
 
 
 def test_without_an_artifact_nothing_is_released(job: Job) -> None:
@@ -140,13 +174,13 @@ def test_an_artifact_cannot_have_the_place_that_it_is_moved_to(job: Job, kind: s
 def test_the_revision_is_passed_on_where_it_is_known(job: Job, environment: dict[str, str]) -> None:
     job.unpack()
     assert job.run(environment)[0] == 0
-    assert job.arguments()[5:7] == ["--revision", "abc"]
+    assert job.arguments()[7:9] == ["--revision", "abc"]
 
 
 def test_a_hostile_revision_is_one_argument(job: Job) -> None:
     job.unpack()
     assert job.run({"GIT_COMMIT": "a b; $(touch executed) *"})[0] == 0
-    assert job.arguments()[6] == "a b; $(touch executed) *"
+    assert job.arguments()[8] == "a b; $(touch executed) *"
     assert not list(job.home.rglob("executed"))
 
 

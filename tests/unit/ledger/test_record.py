@@ -82,3 +82,68 @@ def test_what_became_of_one_whose_process_ended(status: str, tag: str, verdict: 
 
 def test_an_end_before_the_start_takes_no_time() -> None:
     assert closed(ENTRY, IMAGE, STACK, ROLLOUT, "2026-11-23T07:59:59+00:00")["seconds"] == 0.0
+
+
+REMEDY = "Correct the command."
+
+
+@pytest.mark.parametrize(("result", "cause"), [
+    ({"msg": f"It crashed. {REMEDY}", "remedy": REMEDY}, "It crashed."),
+    ({"msg": "2 values are at fault:\n- one\n- two"}, "2 values are at fault: - one - two"),
+    ({"msg": "The build failed at step 3.\nlog line\nlog line"}, "The build failed at step 3."),
+    ({"msg": "Rolled back. It crashed.", "diagnosis": {"cause": f"It crashed. {REMEDY}", "remedy": REMEDY}},
+     "It crashed."),
+    ({"msg": ""}, ""),
+    ({"msg": REMEDY, "remedy": REMEDY}, REMEDY),
+])
+def test_the_cause_of_a_failure_is_one_line(result: dict[str, Any], cause: str) -> None:
+    record = closed(ENTRY, {"failed": True, **result}, {}, {}, END)
+    assert record["cause"] == cause
+
+
+def test_a_good_release_has_no_cause_and_says_whether_it_changed_anything() -> None:
+    assert closed(ENTRY, IMAGE, STACK, ROLLOUT, END)["cause"] == ""
+    assert closed(ENTRY, IMAGE, STACK, ROLLOUT, END)["changed"] is True
+    assert closed(ENTRY, IMAGE, {**STACK, "changed": False}, ROLLOUT, END)["changed"] is False
+
+
+def test_what_was_refused_before_it_began_is_refused() -> None:
+    refusal = {"failed": True, "msg": "No such folder. Correct it.", "remedy": "Correct it."}
+    record = closed(ENTRY, {}, {}, {}, END, refusal)
+    assert (record["verdict"], record["cause"], record["remedy"]) == ("refused", "No such folder.", "Correct it.")
+    assert closed(ENTRY, IMAGE, STACK, ROLLOUT, END, {"failed": False})["verdict"] == "completed"
+
+
+def event(at: str, status: str) -> dict[str, str]:
+    return {"time": f"2026-11-23T08:00:{at}+00:00", "status": status, "type": "AWS::CloudFormation::Stack",
+            "logical_id": "shop", "reason": ""}
+
+
+BEGAN = 1795420800.0  # START
+
+
+def test_an_interrupted_release_tells_what_it_was_doing() -> None:
+    notes = [{"module": "ecr_push", "at": BEGAN + 1}, {"module": "ecr_push", "at": BEGAN + 4, "result": IMAGE},
+             {"module": "cfn_stack", "at": BEGAN + 4}]
+    events = [event("05", "UPDATE_IN_PROGRESS"), event("11", "UPDATE_ROLLBACK_IN_PROGRESS"),
+              event("20", "UPDATE_ROLLBACK_COMPLETE")]
+    record = orphaned(ENTRY, "UPDATE_ROLLBACK_COMPLETE", "old", END, events, notes)
+    assert record["verdict"] == "aborted"
+    assert record["message"] == ("The process of this release ended early while it updated its stack; the stack is "
+                                 "UPDATE_ROLLBACK_COMPLETE and old is deployed.")
+    assert record["cause"] == record["message"]
+    assert (record["tag"], record["digest"]) == ("new", "sha256:1")
+    assert record["phases"] == {"image.build": 2.0, "stack.update": 6.0, "stack.rollback": 9.0}
+    assert [one["status"] for one in record["events"]] == [one["status"] for one in events]
+
+
+def test_how_long_an_unfinished_build_had_been_at_work_is_known() -> None:
+    record = orphaned(ENTRY, "UPDATE_COMPLETE", "old", END, [], [{"module": "ecr_push", "at": BEGAN + 1}])
+    assert record["phases"] == {"image.interrupted": 40.0}
+    assert "ended early while it built and pushed its image; the stack" in record["message"]
+
+
+def test_an_image_that_another_one_put_in_place_is_not_taken_for_ours() -> None:
+    notes = [{"module": "ecr_push", "at": BEGAN, "result": {**IMAGE, "tag": "mine"}}]
+    record = orphaned(ENTRY, "UPDATE_COMPLETE", "theirs", END, [], notes)
+    assert (record["verdict"], record["tag"], record["digest"]) == ("completed", "theirs", "")

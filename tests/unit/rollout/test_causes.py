@@ -25,6 +25,8 @@ def stopped(stopped_reason: str, code: str = "TaskFailedToStart", **container: o
      "Requested image not found"), "image_missing"),
     (("CannotPullContainerError: pull image manifest has been retried 5 time(s): failed to resolve ref x: pulling from "
      "host 1.dkr.ecr.eu-central-1.amazonaws.com failed with status code [12]: 403 Forbidden"), "image_denied"),
+    ((f"CannotPullContainerError: pull image manifest has been retried 7 time(s): failed to resolve ref {IMAGE}@sha256:"
+      f"{'0' * 64}: {IMAGE}@sha256:{'0' * 64}: not found"), "image_missing"),
     ("CannotPullContainerError: Error response from daemon: no basic auth credentials", "image_denied"),
     ("CannotPullContainerError: toomanyrequests: You have reached your pull rate limit", "image_rate"),
     ("CannotPullContainerError: write /var/lib/docker/tmp/GetImageBlob: no space left on device", "disk_full"),
@@ -136,6 +138,11 @@ def test_a_task_that_the_scheduler_killed_was_not_out_of_memory() -> None:
 ])
 def test_events(event: str, kind: str) -> None:
     assert classify(Signals(events=[event])).kind == kind
+
+
+def test_a_lifecycle_hook_that_said_no() -> None:
+    found = classify(Signals(rollout_reason="Service deployment rolled back because of a failed lifecycle hook."))
+    assert found.kind == "hook" and "LifecycleHookArn" in found.remedy
 
 
 def test_the_role_is_named() -> None:

@@ -29,6 +29,8 @@ class FakeAws:
     """Gives its answers to DescribeServices one by one, the last for ever; other calls are denied."""
 
     region = "eu-central-1"
+    retries = 0
+    shared = None
 
     def __init__(self, *answers: Any) -> None:
         self.answers = list(answers)

@@ -9,10 +9,15 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.processes import alive
 
 ROOT = Path(__file__).resolve().parents[3]
 ANSIBLE = """#!/bin/bash
@@ -47,6 +52,7 @@ class Runner:
         shutil.copytree(ROOT / "roles/release_runner/files/bin", self.root / "bin")
         shutil.copytree(ROOT / "inventories/runner", self.root / "inventories" / "runner")
         shutil.copytree(ROOT / "callback_plugins", self.root / "callback_plugins")
+        (self.root / "module_utils").symlink_to(ROOT / "module_utils")
         shutil.copy(ROOT / "ansible.cfg", self.root)
         (self.root / ".in-use").touch()
         (self.root / "venv" / "bin" / "python").symlink_to(sys.executable)
@@ -90,15 +96,18 @@ def runner(tmp_path: Path) -> Runner:
 
 
 @pytest.mark.parametrize(("arguments", "said"), [
-    ([], "required: --source, --variables"),
-    (["--variables", "-"], "required: --source"),
+    ([], "required: --variables"),
+    (["--variables", "-"], "one of the arguments --source --promote is required"),
+    (["--source", ".", "--promote", ".", "--variables", "-"], "not allowed with argument"),
+    (["--promote", ".", "--variables", "-"], "there is no release.json"),
+    (["--promote", "/nowhere", "--variables", "-"], "/nowhere: No such file"),
     (["--source", "/nowhere", "--variables", "-"], "/nowhere: No such file"),
     (["--source", "/etc/hostname", "--variables", "-"], "Not a directory"),
     (["--source", ".", "--variables", "/nowhere"], "--variables /nowhere: No such file"),
     (["--source", ".", "--variables", "-", "--revision", "a b"], "no name of a revision"),
     (["--source", ".", "--variables", "-", "--revision", "-x"], "expected one argument"),
     (["--source", ".", "--variables", "-", "--report", "/nowhere"], "/nowhere: No such file"),
-    (["--sour", ".", "--variables", "-"], "required: --source"),
+    (["--sour", ".", "--variables", "-"], "arguments --source --promote is required"),
     (["--source", ".", "--variables", "-", "-e", "x=y"], "unrecognized arguments"),
 ])
 def test_wrong_arguments_end_with_the_usage(runner: Runner, arguments: list[str], said: str) -> None:
@@ -114,6 +123,7 @@ def test_wrong_arguments_end_with_the_usage(runner: Runner, arguments: list[str]
     ('{"ansible_connection": "ssh"}', "'ansible_connection' is not taken"), ('{"a b": 1}', "'a b' is not taken"),
     ('{"A": 1}', "is not taken"), ('{"a\\n": 1}', "is not taken"), ('{"": 1}', "is not taken"),
     ('{"ecs_release_source": "/"}', "ecs_release_source is given by an option"),
+    ('{"ecs_release_promote": "/"}', "ecs_release_promote is given by an option"),
     ('{"a": "' + "x" * 1_000_000 + '"}', "more than 1000000 characters")])
 def test_wrong_variables_are_refused(runner: Runner, text: str, said: str) -> None:
     done = runner.run("--source", ".", "--variables", "-", text=text)
@@ -145,18 +155,19 @@ def test_everything_that_is_written_is_private(runner: Runner) -> None:
         assert Path(seen[name]).is_relative_to(runner.private)
     assert runner.private.stat().st_mode & 0o777 == 0o700
     (file,) = (runner.private / "tmp").iterdir()
+    assert file.name.startswith("variables-")
     assert file.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_builds_environment_does_not_decide_how_ansible_works(runner: Runner) -> None:
     runner.release(ANSIBLE_LIBRARY="/evil", ANSIBLE_FORCE_COLOR="1", PYTHONPATH="/evil", PYTHONSTARTUP="/evil",
-                   LANG="d", VIRTUAL_ENV="/evil", BUILD_URL="http://x/1/", AWS_REGION="eu-central-1", HUDSON_COOKIE="c")
+                   LANG="d", VIRTUAL_ENV="/evil", BUILD_URL="http://x/1/", AWS_REGION="eu-central-1")
     seen = runner.seen_environment()
     assert "/evil" not in seen.values()
-    assert {name: seen[name] for name in ("ANSIBLE_FORCE_COLOR", "PYTHONUNBUFFERED", "LANG", "BUILD_URL", "AWS_REGION",
-                                          "HUDSON_COOKIE")} == {
+    assert {name: seen[name] for name in ("ANSIBLE_FORCE_COLOR", "PYTHONUNBUFFERED", "LANG", "BUILD_URL",
+                                          "AWS_REGION")} == {
         "ANSIBLE_FORCE_COLOR": "0", "PYTHONUNBUFFERED": "1", "LANG": "C.UTF-8", "BUILD_URL": "http://x/1/",
-        "AWS_REGION": "eu-central-1", "HUDSON_COOKIE": "c"}
+        "AWS_REGION": "eu-central-1"}
 
 
 def test_options_become_variables(runner: Runner) -> None:
@@ -181,7 +192,7 @@ def test_no_text_is_a_template_to_ansible(runner: Runner) -> None:
     assert not list(runner.root.parent.rglob("executed"))
 
 
-def test_programs_of_an_artifact_are_made_executable_again(runner: Runner) -> None:
+def test_an_artifact_gets_the_modes_of_a_checkout(runner: Runner) -> None:
     outside = runner.home / "outside"
     for path, head in {runner.source / "run.sh": b"#!/bin/sh\n", runner.source / "sub" / "program": b"\x7fELF\x02",
                        runner.source / "index.php": b"<?php", runner.source / "empty": b"",
@@ -196,7 +207,7 @@ def test_programs_of_an_artifact_are_made_executable_again(runner: Runner) -> No
     runner.release("--artifact")
     modes = {path.name: path.stat().st_mode & 0o777 for path in [*runner.source.rglob("*"), outside] if path.is_file()}
     assert {name: modes[name] for name in ("run.sh", "program", "index.php", "empty", "outside")} == {
-        "run.sh": 0o751, "program": 0o751, "index.php": 0o640, "empty": 0o640, "outside": 0o640}
+        "run.sh": 0o755, "program": 0o755, "index.php": 0o644, "empty": 0o644, "outside": 0o640}
 
 
 def test_the_version_is_in_use_for_as_long_as_the_run_lasts(runner: Runner) -> None:
@@ -214,21 +225,118 @@ def test_the_version_is_in_use_for_as_long_as_the_run_lasts(runner: Runner) -> N
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
+def until(what: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not what():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
+
+
 def variables_file(runner: Runner) -> Path:
     file = runner.home / "variables.json"
     file.write_text("{}")
     return file
 
 
-def test_a_signal_reaches_ansible_itself(runner: Runner) -> None:
-    runner.ansible("#!/bin/bash\ntrap 'echo put away; exit 7' TERM\necho $$\nwhile :; do sleep 0.1; done\n")
+@contextmanager
+def started(runner: Runner, script: str, **environment: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """A run whose ansible-playbook is `script`, which begins with its process number; whatever happens, both end."""
+    runner.ansible(f"#!/bin/bash\necho $$\n{script}")
     with subprocess.Popen([runner.command, "--source", runner.source, "--variables", variables_file(runner)], text=True,
-                          stdout=subprocess.PIPE, env=runner.environment()) as run:
+                          stdout=subprocess.PIPE, env=runner.environment(**environment)) as run:
         assert run.stdout is not None
-        assert int(run.stdout.readline()) == run.pid
-        run.send_signal(signal.SIGTERM)
+        ansible = int(run.stdout.readline())
+        try:
+            yield run, ansible
+        finally:
+            for pid in (run.pid, ansible):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+TRAPPED = ("for s in INT TERM; do trap \"echo put away by $s; exit 7\" $s; done\n"
+           "echo ready\nwhile :; do sleep 0.1; done\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_a_signal_reaches_ansible_and_its_end_is_awaited(runner: Runner, number: signal.Signals) -> None:
+    with started(runner, TRAPPED) as (run, _):
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        run.send_signal(number)
         said, _ = run.communicate(timeout=60)
-    assert (run.returncode, said) == (7, "put away\n")
+    assert (run.returncode, said) == (7, f"put away by {'INT' if number == signal.SIGINT else 'TERM'}\n")
+
+
+def test_a_signal_reaches_ansible_once(runner: Runner) -> None:
+    count = ("trap 'echo one' TERM\necho ready\nuntil test -e $HOME/go; do sleep 0.1; done\n")
+    with started(runner, count) as (run, _):
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        run.send_signal(signal.SIGTERM)
+        assert run.stdout.readline() == "one\n"
+        run.send_signal(signal.SIGTERM)
+        run.send_signal(signal.SIGTERM)
+        (runner.private / "go").touch()
+        said, _ = run.communicate(timeout=60)
+    assert said == ""
+    assert run.returncode == 0
+
+
+def test_what_ansible_leaves_behind_when_it_is_stopped_is_awaited(runner: Runner) -> None:
+    # As Ansible's worker processes do: they end after Ansible itself, once their module has cleaned up.
+    script = ("setsid bash -c 'trap \"\" TERM; until test -e $HOME/go; do sleep 0.1; done; echo cleaned up' &\n"
+              "echo ready\nwhile :; do sleep 0.1; done\n")
+    with started(runner, script) as (run, ansible):
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        run.send_signal(signal.SIGTERM)
+        until(lambda: not alive(ansible))
+        assert run.poll() is None
+        (runner.private / "go").touch()
+        said, _ = run.communicate(timeout=60)
+    assert (run.returncode, said) == (128 + signal.SIGTERM, "cleaned up\n")
+
+
+def test_nobody_who_ends_a_build_finds_ansible(runner: Runner) -> None:
+    marks = {"HUDSON_COOKIE": "c", "JENKINS_SERVER_COOKIE": "d", "HUDSON_SERVER_COOKIE": "e"}
+    with started(runner, "while :; do sleep 0.1; done\n", **marks) as (run, ansible):
+        pid, chain = ansible, []
+        while pid > 1:
+            chain.append(pid)
+            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+        assert run.pid not in chain
+        # Ansible and the process that watches over it.
+        for process in chain[:2]:
+            names = [entry.split(b"=")[0].decode() for entry in
+                     Path(f"/proc/{process}/environ").read_bytes().split(b"\0")]
+            assert not set(names) & set(marks)
+        run.send_signal(signal.SIGTERM)
+        run.communicate(timeout=60)
+
+
+def test_ansible_ends_in_its_own_way_when_the_command_is_killed(runner: Runner) -> None:
+    script = "trap 'touch $HOME/away; exit 7' TERM\necho ready\nwhile :; do sleep 0.1; done\n"
+    with started(runner, script) as (run, ansible):
+        assert run.stdout is not None
+        assert run.stdout.readline() == "ready\n"
+        run.kill()
+        until(lambda: not alive(ansible))
+    assert (runner.private / "away").exists()
+
+
+def test_output_that_nobody_reads_does_not_end_a_release(runner: Runner) -> None:
+    script = "echo ready\nread -r\nfor i in 1 2 3; do echo $i || exit 9; done\ntouch $HOME/done\nexit 5\n"
+    runner.ansible(f"#!/bin/bash\n{script}")
+    with subprocess.Popen([runner.command, "--source", runner.source, "--variables", variables_file(runner)], text=True,
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=runner.environment()) as run:
+        assert run.stdout is not None and run.stdin is not None
+        assert run.stdout.readline() == "ready\n"
+        run.stdout.close()
+        run.stdin.write("\n")
+        run.stdin.flush()
+        assert run.wait(60) == 5
+    assert (runner.private / "done").exists()
 
 
 def test_what_a_killed_run_left_is_removed_by_the_next(runner: Runner) -> None:

@@ -1,0 +1,1 @@
+"""The pipeline: its action's version, its first commit, and what becomes of an execution."""

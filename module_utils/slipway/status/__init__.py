@@ -1,0 +1,1 @@
+"""What runs where, and how it got there: read from AWS, shown on one screen."""
