@@ -808,8 +808,8 @@ def test_the_workers_s3_against_the_embedded_aws(aws: EmbeddedAws, tmp_path: Pat
     worker = S3(region, Credentials(aws.env["AWS_ACCESS_KEY_ID"], aws.env["AWS_SECRET_ACCESS_KEY"]))
     content = os.urandom(5 * 1024 * 1024 + 1)
     (tmp_path / "file").write_bytes(content)
-    # Amazon would take the account's own key for S3 without a name, and so does the embedded one; a key of one's own has
-    # to be named.
+    # Amazon would take the account's own key for S3 without a name, and so does the embedded one; a key of one's own
+    # has to be named.
     key = aws.client("kms").create_key()["KeyMetadata"]["KeyId"]
     worker.upload("worker", "a key/with+signs/ü", tmp_path / "file", "application/zip", key)
     stored = boto.get_object(Bucket="worker", Key="a key/with+signs/ü")
