@@ -45,10 +45,11 @@ CASES = {case.kind: case for case in (
     Case("health_404", "The health check path /health answers 404, and 200 is expected.",
          "Let the application answer that path, or correct the target group's health check path.",
          lambda c: c.define(serving(8080, 404)), balanced=True),
-    Case("image_missing", "/none:7 cannot be pulled: it is not in its registry.",
+    Case("image_missing", "cannot be pulled: it is not in its registry.",
          "Check repository and tag ('aws ecr describe-images'), then push it or correct the tag.",
          lambda c: c.define(STAYS, image=f"{c.registry}/none:7")),
-    Case("out_of_memory", "Container web was out of memory and was killed",
+    # Docker does not say why it killed the process; ECS does (OutOfMemoryError), as the unit tests have it.
+    Case("out_of_memory", "Container web was killed (exit code 137), most likely out of memory (limit 24 MiB).",
          "Raise its 'memory' in the task definition, or let the application use less.",
          lambda c: c.define(["perl", "-e", "$x = 'a' x 200_000_000; sleep 300"], memory=24), balanced=True),
     Case("secret_missing", f"A secret that the task definition names cannot be read: {SECRET}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -128,7 +129,14 @@ def test_where_aws_checks_it_the_wrong_clock_is_named(other_clock: Path, tmp_pat
 
     keys = {"AWS_ACCESS_KEY_ID": "embedded", "AWS_SECRET_ACCESS_KEY": "embedded"}
     with embedded_aws(tmp_path / "aws", 4626, AUTH="true", **keys) as strict:
-        shop = Shop(tmp_path, strict.env, "none:1", "late")
+        # The account's own keys are taken without a look at the signature; those of a user are not.
+        iam = strict.client("iam")
+        iam.create_user(UserName="late")
+        iam.put_user_policy(UserName="late", PolicyName="all", PolicyDocument=json.dumps(
+            {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}))
+        key = iam.create_access_key(UserName="late")["AccessKey"]
+        shop = Shop(tmp_path, {**strict.env, "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
+                               "AWS_SECRET_ACCESS_KEY": key["SecretAccessKey"]}, "none:1", "late")
         for seconds, words in ((AHEAD, "60 minutes ahead of AWS's"), (BEHIND, "60 minutes behind AWS's")):
             run = shop.play("site.yml", "", **shifted(other_clock, seconds))
             said = " ".join(run.stdout.split())
