@@ -81,10 +81,12 @@ def _oops(what: str, problem: Exception) -> Answer:
 
 
 def _delete(controller: Controller, job: Job) -> str:
+    # First, so that none of its builds starts from here on.
+    controller.jobs.withdraw(job)
     controller.queue.forget(job.name)
     for build in controller.queue.builds_of(job.name):
         build.stopped_by = "SYSTEM"
-        build.keep.wait(30)
+    controller.queue.wait_for_builds_of(job.name, 30)
     controller.jobs.delete(job)
     return f"{controller.settings.prefix}/"
 

@@ -226,9 +226,13 @@ class Jobs:
     def _save(self, job: Job) -> None:
         files.write(job.directory / "config.xml", files.xml(job.root))
 
-    def delete(self, job: Job) -> None:
+    def withdraw(self, job: Job) -> None:
         with self.lock:
             self.jobs.pop(job.name, None)
+
+    def delete(self, job: Job) -> None:
+        """Of a job that is withdrawn."""
+        with self.lock:
             shutil.rmtree(job.directory, ignore_errors=True)
             shutil.rmtree(self.home / "workspace" / job.name, ignore_errors=True)
 

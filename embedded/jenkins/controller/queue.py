@@ -81,6 +81,11 @@ class Queue:
         with self.changed:
             return [build for build in self.running.values() if build.job == job]
 
+    def wait_for_builds_of(self, job: str, seconds: float) -> None:
+        """Return once none of them runs, its record written too, or after so long."""
+        with self.changed:
+            self.changed.wait_for(lambda: not self.builds_of(job), seconds)
+
     def _remember(self, item: Item) -> None:
         self.left[item.id] = item
         while len(self.left) > REMEMBERED:
