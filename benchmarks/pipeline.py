@@ -59,7 +59,7 @@ class Demo:
 
         self._clone = folder / "clone"
         self._commit = commit
-        env = {**os.environ, "SLIPWAY_WITH_JENKINS": "yes", "SLIPWAY_PACKAGES": str(folder / "packages")}
+        env = {**os.environ, "SLIPWAY_WITH_JENKINS": "yes"}
         for command in ([str(common.ROOT / ".venv/bin/python"), "-m", "embedded", "up", "--for-demo"],
                         [str(common.ROOT / ".venv/bin/ansible-playbook"), "-i", "inventories/embedded", "site.yml"]):
             subprocess.run(command, cwd=common.ROOT, env=env, check=True, stdin=subprocess.DEVNULL)
