@@ -36,6 +36,7 @@ def small_image(name: str) -> Iterator[str]:
     engine.api.import_image_from_data(_programs("/bin/sh", "/bin/sleep", "/usr/bin/perl"), *name.split(":"))
     made = engine.images.get(name).id
     yield name
+    # A task that ended may still hold the image, which would then stay behind without a name.
     for container in engine.containers.list(all=True, filters={"ancestor": made}):
         with suppress(docker.errors.NotFound):  # the AWS behind may be removing it, too
             container.remove(force=True)

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import functools
 import http.server
-import io
 import json
 import os
 import re
 import subprocess
 import sys
-import tarfile
 import tempfile
 import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import docker
 import pytest
 
 from slipway.aws.session import Aws
 from slipway.errors import SlipwayError
 from slipway.progress import Progress
 from slipway.rollout.follow import Request, follow
+from tests.small_image import small_image
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGE = "ecs-rollout-test/task:1"
@@ -39,33 +36,8 @@ SERVER = ("use IO::Socket; $s = IO::Socket::INET->new(LocalPort => {port}, Liste
 @pytest.fixture(scope="module")
 def image() -> Iterator[str]:
     """An image with this machine's shell, sleep and perl: small, and needs no registry."""
-    engine = docker.from_env()
-    engine.api.import_image_from_data(_files("/bin/sh", "/bin/sleep", "/usr/bin/perl"), *IMAGE.split(":"))
-    made = engine.images.get(IMAGE).id
-    yield IMAGE
-    # A task that ended may still hold the image, which would then stay behind without a name.
-    for container in engine.containers.list(all=True, filters={"ancestor": made}):
-        with suppress(docker.errors.NotFound):  # the AWS behind may be removing it, too
-            container.remove(force=True)
-    engine.images.remove(made, force=True)
-
-
-def _files(*programs: str) -> bytes:
-    """A tar of these programs with the libraries they are linked to, and one that no processor runs."""
-    paths = set(programs)
-    for program in programs:
-        paths |= set(re.findall(r"(/\S+)", subprocess.run(["ldd", program], capture_output=True, text=True).stdout))
-    # The modules of perl-base, an essential package: sockets are among them.
-    inc = subprocess.run(["perl", "-e", "print join qq(\n), @INC"], capture_output=True, text=True, check=True).stdout
-    paths |= {path for path in inc.split("\n") if path.endswith("/perl-base")}
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", dereference=True) as tar:
-        for path in sorted(path for path in paths if Path(path).exists()):
-            tar.add(path)
-        foreign = tarfile.TarInfo("/bin/foreign")
-        foreign.mode, foreign.size = 0o755, 4
-        tar.addfile(foreign, io.BytesIO(b"\x7fELF"))
-    return buffer.getvalue()
+    with small_image(IMAGE) as name:
+        yield name
 
 
 class Cluster:
