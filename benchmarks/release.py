@@ -16,7 +16,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ OURS, SCRIPT, MODULES = "slipway", "bash script with the AWS CLI", "community.do
 SIDES = {OURS: "ours", SCRIPT: "script", MODULES: "modules"}
 #: A base of a few megabytes, so that fifty services are as many processes and not as many gigabytes.
 BASE = "slipway-bench/base:1"
+#: How the names of images begin that the script leaves on the engine; it never removes one.
+LOCAL = "slipway-bench/by-hand-"
 TEMPLATE = common.ROOT / "files" / "cloudformation" / "service.yml"
 #: The quickest service that the template allows.
 PARAMETERS = {"Memory": 128, "StopTimeoutSeconds": 2, "DeregistrationDelaySeconds": 0}
@@ -45,9 +48,9 @@ _LIMIT = 300
 
 RELEASE = """set -euo pipefail
 aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY" >/dev/null 2>&1
-$BUILD --quiet --build-arg "BASE_IMAGE=$BASE" --tag "$REPOSITORY" "$APP" >/dev/null
+$BUILD --quiet --build-arg "BASE_IMAGE=$BASE" --tag "$LOCAL" "$APP" >/dev/null
 tag=$(date +%s%N)
-docker tag "$REPOSITORY" "$REGISTRY/$REPOSITORY:$tag"
+docker tag "$LOCAL" "$REGISTRY/$REPOSITORY:$tag"
 docker push --quiet "$REGISTRY/$REPOSITORY:$tag" >/dev/null
 aws cloudformation update-stack --stack-name "$STACK" --use-previous-template --capabilities CAPABILITY_IAM \\
   --parameters $PREVIOUS "ParameterKey=ImageTag,ParameterValue=$tag" >/dev/null
@@ -173,7 +176,8 @@ class OneService:
             **os.environ, **stage.env, **environment, "AWS_ENDPOINT_URL": stage.proxy.url,
             "DOCKER_CONFIG": str(folder / "docker"), "BUILD": " ".join(build),
             "PATH": f"{common.VENV / 'bin'}:{os.environ['PATH']}", "REGISTRY": registry,
-            "BASE": BASE, "REPOSITORY": "script", "APP": str(stage.folder / "script"), "STACK": "script-service",
+            "BASE": BASE, "REPOSITORY": "script", "LOCAL": f"{LOCAL}script",
+            "APP": str(stage.folder / "script"), "STACK": "script-service",
             "PREVIOUS": " ".join([*(f"ParameterKey={name},UsePreviousValue=true" for name in kept),
                                   *(f"ParameterKey={name},ParameterValue=" for name in pinned)])}
         self._playbook, self._settings = folder / "modules.json", folder / "ansible.cfg"
@@ -221,12 +225,15 @@ def one_service(stage: Stage, folder: Path, runs: int, report: Report) -> None:
     sides = OneService(stage, folder)
     found: dict[tuple[str, bool], list[Done]] = {(side, changed): [] for side in SIDES for changed in (True, False)}
     for number in range(runs + 1):
+        said = []
         for side, name in SIDES.items():
             stage.change(name)
             for changed in (True, False):
                 done = sides.release(side, changed)
+                said.append(f"{name} {done.own:.2f}")
                 if number:
                     found[side, changed].append(done)
+        say(f"Round {number} of {runs}, changed and unchanged, s: {', '.join(said)}.")
     _tell_one(found, runs, report)
 
 
@@ -308,8 +315,19 @@ def memory_of_containers() -> str:
     return f"{len(out.split())} containers with {total / 1e6:.0f} MB" if total else f"{len(out.split())} containers"
 
 
+@contextmanager
+def the_scripts_images() -> Iterator[None]:
+    """What the script left on the engine is gone afterwards."""
+    from embedded import engine, images
+
+    try:
+        yield
+    finally:
+        images.remove_images(engine.client(), LOCAL)
+
+
 def work(wanted: argparse.Namespace, env: dict[str, str], folder: Path, report: Report) -> None:
-    with small_image(BASE), Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
+    with small_image(BASE), the_scripts_images(), Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
         (folder / "one").mkdir()
         stage = Stage(folder / "one", env, proxy, list(SIDES.values()), "bench-one")
         say("Making three services alike.")

@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 #: A web server in Perl, which every Debian has: /page with status `code` on `port`, until SIGTERM.
 SERVER = """
@@ -40,7 +41,20 @@ def small_image(name: str) -> Iterator[str]:
     for container in engine.containers.list(all=True, filters={"ancestor": made}):
         with suppress(docker.errors.NotFound):  # the AWS behind may be removing it, too
             container.remove(force=True)
+    for child in _built_on(engine, made):
+        engine.images.remove(child, force=True)
     engine.images.remove(made, force=True)
+
+
+def _built_on(engine: Any, image: str) -> Iterator[str]:
+    """The images that stand in the way of its removal: those of the engine's own builder, which keeps each step."""
+    parents = {one["Id"]: one["ParentId"] for one in engine.api.images(all=True)}
+    for one in engine.api.images():
+        parent = one["ParentId"]
+        while parent and parent != image:
+            parent = parents.get(parent)
+        if parent:
+            yield one["Id"]
 
 
 def _programs(*programs: str) -> bytes:

@@ -124,8 +124,10 @@ class Stack:
             return None
 
     def pending_change_sets(self) -> list[str]:
+        """Those that nobody executed. The embedded AWS calls an executed one complete a moment after its stack."""
         summaries = self.cloudformation.list_change_sets(StackName=self.name)["Summaries"]
-        return [s["ChangeSetName"] for s in summaries if s["ExecutionStatus"] != "EXECUTE_COMPLETE"]
+        return [s["ChangeSetName"] for s in summaries
+                if s["ExecutionStatus"] not in ("EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE")]
 
     def wait_for(self, status: str) -> None:
         deadline = time.monotonic() + 20

@@ -62,8 +62,8 @@ class Repository:
         self.url = self.metadata["cloneUrlHttp"]
         self._folder = folder
         self._sqs, events = aws.client("sqs"), aws.client("events")
-        self._queue = self._sqs.create_queue(QueueName=self.name)["QueueUrl"]
-        queue = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
+        self.queue = self._sqs.create_queue(QueueName=self.name)["QueueUrl"]
+        queue = self._sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]
         events.put_rule(Name=self.name, EventPattern=json.dumps({
             "source": ["aws.codecommit"], "detail-type": ["CodeCommit Repository State Change"],
             "resources": [self.metadata["Arn"]]}))
@@ -75,10 +75,10 @@ class Repository:
     def events(self) -> list[dict[str, Any]]:
         """The details of every event since the last call. They are out before a push ends, so nothing is waited for."""
         found = []
-        while messages := self._sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+        while messages := self._sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
             for message in messages:
                 found.append(json.loads(message["Body"])["detail"])
-                self._sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+                self._sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
         return found
 
     def put(self, parent: str | None = None, **more: Any) -> dict[str, Any]:
@@ -439,11 +439,13 @@ def test_a_kill_loses_neither_a_repository_nor_an_event(aws: EmbeddedAws, reposi
     clone = repository.clone()
     first = clone.commit(a="1")
     clone.git("push", "--quiet", "origin", "HEAD:main")
-    since = time.time()
     assert len(repository.events()) == 1
-    # What is younger than half a second is lost, the test's own queue too.
+    # What is younger than half a second is lost, the test's own queue too. The services are saved one after the other.
+    since = time.time()
+    aws.client("sqs").tag_queue(QueueUrl=repository.queue, Tags={"saved": "yes"})
+    saved = [aws.state / "services" / f"{service}.json" for service in ("sqs", "eventbridge")]
     deadline = since + 60
-    while max(file.stat().st_mtime for file in (aws.state / "services").rglob("*") if file.is_file()) < since:
+    while '"saved": "yes"' not in saved[0].read_text() or any(file.stat().st_mtime < since for file in saved):
         assert time.time() < deadline, "the state was not saved"
         time.sleep(0.05)
     os.kill(int((aws.state / "aws.pid").read_text()), signal.SIGKILL)
