@@ -71,7 +71,9 @@ bench: .venv/.runtime ## side by side with what a user would pick instead; resul
 clean: down ## also the virtual environment
 	rm -rf .venv benchmarks/.venv
 
-.venv/.runtime: requirements.txt embedded/requirements.txt
+PINS = roles/release_runner/files/constraints.txt constraints-dev.txt
+
+.venv/.runtime: requirements.txt embedded/requirements.txt $(PINS)
 	@PYTHON=$(PYTHON) embedded/venv.sh embedded/requirements.txt && touch $@
 
 .venv/.dev: requirements-dev.txt .venv/.runtime

@@ -53,14 +53,15 @@ def ensure_venv() -> None:
     """Make the environment of requirements.txt, or bring it up to date."""
     requirements = HERE / "requirements.txt"
     mark = VENV / ".ready"
-    wanted = requirements.read_text() + (ROOT / "requirements.txt").read_text()
+    pins = ROOT / "roles" / "release_runner" / "files" / "constraints.txt"
+    wanted = "".join(path.read_text() for path in (requirements, ROOT / "requirements.txt", pins))
     if mark.exists() and mark.read_text() == wanted:
         return
     say("Installing the packages of benchmarks/requirements.txt.")
     if not (VENV / "bin" / "pip").exists():
         subprocess.run([sys.executable, "-m", "venv", str(VENV)], check=True)
     subprocess.run([str(VENV / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", "--requirement",
-                    str(requirements)], check=True)
+                    str(requirements), "--constraint", str(pins)], check=True)
     mark.write_text(wanted)
 
 

@@ -18,4 +18,5 @@ fi
 echo "Installing the packages of $1 into .venv."
 # A half-made environment of an interrupted run is completed by the same command.
 [ -x .venv/bin/pip ] || "$PYTHON" -m venv .venv
-.venv/bin/pip install -qq --disable-pip-version-check --requirement "$1"
+.venv/bin/pip install -qq --disable-pip-version-check --requirement "$1" \
+    --constraint roles/release_runner/files/constraints.txt --constraint constraints-dev.txt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import io
 import os
 import re
@@ -13,7 +12,6 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from packaging.requirements import Requirement
 
 from slipway.errors import InvalidInput
 from slipway.runner.archive import ADDED, CONTENTS, pack
@@ -110,19 +108,3 @@ def test_a_release_finds_everything_in_it(tmp_path: Path) -> None:
         for package, name in needed:
             place = tmp_path / "module_utils" / "slipway" / Path(*package.strip(".").split("."))
             assert place.with_suffix(".py").exists() or (place / f"{name}.py").exists() or (place / name).is_dir()
-
-
-def test_every_requirement_of_a_requirement_is_pinned() -> None:
-    """The pins are those of this environment, in which the tests run: what a host gets is what was tested."""
-    direct, pinned = (dict(re.findall(r"^([\w.-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
-                      for name in ("requirements.txt", "roles/release_runner/files/constraints.txt"))
-    needed: dict[str, str] = {}
-    waiting = list(direct)
-    while waiting:
-        found = importlib.metadata.distribution(waiting.pop())
-        name = re.sub(r"[-_.]+", "-", found.name).lower()
-        if name not in needed:
-            needed[name] = found.version
-            requirements = [Requirement(text) for text in found.requires or []]
-            waiting += [r.name for r in requirements if r.marker is None or r.marker.evaluate({"extra": ""})]
-    assert {**direct, **pinned} == needed
