@@ -1,19 +1,23 @@
 """Runs a module of this machine in a fork of ansible's worker process.
 
 The usual way writes a program with a zip file in it and starts a shell and an interpreter for it: that is most of what
-a short task takes. Here the worker forks. The child leaves everything of the controller behind, imports the module's
-side of ansible anew, and runs the module by the same function as the usual way does.
+a short task takes. Here the worker forks. The child leaves everything of the controller behind, takes the module's side
+of ansible instead, and runs the module by the same function as the usual way does. What a module imports of that side
+is imported before the workers are forked, once for all hosts and tasks.
 
 No plugin: quick.py uses it. It knows internals of ansible-core; why_not() says when they may differ.
 """
 
 from __future__ import annotations
 
+import ast
 import atexit
 import gc
+import importlib
 import io
 import json
 import logging
+import multiprocessing
 import os
 import selectors
 import signal
@@ -22,15 +26,16 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
 from ansible import constants as C
 from ansible.executor.module_common import _get_shebang
 from ansible.module_utils.common.json import Direction, get_module_encoder
-from ansible.plugins.loader import module_utils_loader
+from ansible.plugins.loader import module_loader, module_utils_loader
 from ansible.release import __version__
 
 #: Whose internals these are.
@@ -40,6 +45,13 @@ PROFILE = "legacy"
 _READ_AT_START = ("PYTHON", "LD_", "DYLD_")
 #: How often to look whether the child is gone while something that it left behind holds its output open.
 _EVERY = 0.2
+#: For how long at most the end of workers that are about to end is awaited.
+_ENDING = 0.1
+
+#: The module's side of ansible; and in the child the controller's, out of the module's sight but not torn down, which
+#: takes longer than all the rest.
+_ready: dict[str, ModuleType] = {}
+_left: dict[str, ModuleType] = {}
 
 
 def why_not(action: Any, task_vars: Mapping[str, Any], environment: Mapping[str, Any]) -> str:
@@ -68,6 +80,60 @@ def payload(arguments: Mapping[str, Any]) -> bytes:
     return json.dumps({"ANSIBLE_MODULE_ARGS": arguments}, cls=encoder).encode()
 
 
+def prepare(name: str) -> None:
+    """Import what the module of this name imports of ansible's side for modules, in ansible's own process.
+
+    Not beside a worker: what it sends is read by a thread, to which classes of the same names are not the same. Without
+    it the child imports them, and tells what is wrong with them.
+    """
+    with suppress(Exception):
+        found = module_loader.find_plugin_with_context(name, ".py")
+        wanted = _imports(Path(found.plugin_resolved_path).read_text(encoding="utf-8"))
+        if wanted and _no_worker_is_left():
+            with _apart():
+                for package, names in wanted:
+                    imported = importlib.import_module(package)
+                    for one in names:
+                        if not hasattr(imported, one):
+                            importlib.import_module(f"{package}.{one}")
+
+
+def _imports(source: str) -> list[tuple[str, list[str]]]:
+    """What a module's source imports of ansible's side for modules, and which names of each. It is not run for that:
+    not every module is made to be imported."""
+    return [(node.module, [one.name for one in node.names]) for node in ast.walk(ast.parse(source))
+            if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("ansible.module_utils")]
+
+
+def _no_worker_is_left() -> bool:
+    until = time.monotonic() + _ENDING
+    while multiprocessing.active_children():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
+    return True
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Within the block what is imported of ansible is the module's side; before and after it is the controller's."""
+    lists: tuple[list[Any], ...] = (sys.meta_path, sys.path_hooks, sys.path)
+    before, cache = [list(one) for one in lists], dict(sys.path_importer_cache)
+    try:
+        _take_out(_left)
+        sys.modules.update(_ready)
+        _set_search(_search())
+        yield
+    finally:
+        _take_out(_ready)
+        sys.modules.update(_left)
+        _left.clear()
+        for one, content in zip(lists, before, strict=True):
+            one[:] = content
+        sys.path_importer_cache.clear()
+        sys.path_importer_cache.update(cache)
+
+
 class Fork:
     """The module at `path`, running with `arguments` (a payload); begins with the object.
 
@@ -77,7 +143,7 @@ class Fork:
     def __init__(self, path: str, arguments: bytes, environment: Mapping[str, Any]) -> None:
         self._name = Path(path).stem
         self._outputs = (os.pipe(), os.pipe())
-        search = [found for found in module_utils_loader._get_paths(subdirs=False) if Path(found).is_dir()]
+        search = _search()
         # Our own handlers must not run in the child.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
         try:
@@ -198,14 +264,31 @@ def _leave_the_worker(outputs: list[int]) -> None:
     tempfile.tempdir = None
     # What the worker made stays as it is: the collector need not look at it, nor the kernel copy it.
     gc.freeze()
-    for name in [name for name in sys.modules if _is_ansibles(name)]:
-        del sys.modules[name]
+    _take_out(_left)
+    sys.modules.update(_ready)
+
+
+def _take_out(into: dict[str, ModuleType]) -> None:
+    """Move what is imported of ansible there, and forget how ansible imports."""
+    into.update((name, sys.modules.pop(name)) for name in list(sys.modules) if _is_ansibles(name))
     sys.meta_path[:] = [finder for finder in sys.meta_path if not _is_ansibles(type(finder).__module__)]
     sys.path_hooks[:] = [hook for hook in sys.path_hooks if not _is_ansibles(getattr(hook, "__module__", ""))]
     for where, finder in list(sys.path_importer_cache.items()):
         if _is_ansibles(type(finder).__module__):
             del sys.path_importer_cache[where]
     sys.path[:] = [where for where in sys.path if where not in ("", ".")]
+
+
+def _search() -> list[str]:
+    return [found for found in module_utils_loader._get_paths(subdirs=False) if Path(found).is_dir()]
+
+
+def _set_search(search: Sequence[str]) -> None:
+    """As in the usual way, where a directory of the configuration goes before ansible's own."""
+    import ansible.module_utils
+
+    where = ansible.module_utils.__path__
+    where[:0] = [one for one in search if one not in where]
 
 
 def _is_ansibles(module: str) -> bool:
@@ -220,11 +303,9 @@ def _open_files() -> list[int]:
 
 def _run(path: str, arguments: bytes, search: list[str]) -> int:
     """The module's exit code."""
-    import ansible.module_utils
     import ansible.modules
 
-    # As in the usual way, where a directory of the configuration goes before ansible's own.
-    ansible.module_utils.__path__[:0] = search
+    _set_search(search)
     ansible.modules.__path__.insert(0, str(Path(path).parent))
     from ansible.module_utils._internal._ansiballz import _loader
 

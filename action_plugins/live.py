@@ -15,6 +15,7 @@ import json
 import os
 import signal
 import stat
+import sys
 import tempfile
 import threading
 import time
@@ -28,6 +29,7 @@ from ansible.plugins.loader import action_loader
 from ansible.utils.display import Display
 
 Quick: Any = action_loader.get("quick", class_only=True)
+sys.modules[Quick.__module__].prepare(__name__)
 display = Display()
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}

@@ -35,8 +35,16 @@ def _forked() -> ModuleType:
     return _beside("forked")
 
 
-# Ansible loads a task's plugin before it forks the task's workers.
+# Ansible loads a task's plugin, by its module's name, before it forks the task's workers.
 _warm = _beside("warm")
+
+
+def prepare(plugin: str) -> None:
+    """plugin: what ansible has named the plugin's file."""
+    _forked().prepare(plugin.rpartition(".")[2])
+
+
+prepare(__name__)
 
 
 class ActionModule(ActionBase):

@@ -196,6 +196,26 @@ def test_to_the_playbook_it_is_no_different(plays: Plays, what: str) -> None:
     assert expected in json.dumps(found[0]) + plays.output
 
 
+@pytest.mark.parametrize("strategy", ["linear", "free"])
+def test_what_a_module_imports_is_imported_once_for_all_hosts(plays: Plays, strategy: str) -> None:
+    """By ansible's own process, which goes on with imports of its own."""
+    (plays.folder / "module_utils").mkdir()
+    (plays.folder / "module_utils" / "counted.py").write_text(
+        f"import os\nwith open({str(plays.folder / 'imports')!r}, 'a') as file: file.write(f'{{os.getpid()}}\\n')\n")
+    config = plays.folder / "ansible.cfg"
+    text = config.read_text().replace("module_utils = ", "module_utils = module_utils:")
+    config.write_text(f"{text}strategy = {strategy}\n")
+    module = plays.folder / "library" / "probe.py"
+    module.write_text(f"from ansible.module_utils import counted\n{PROBE}")
+    hosts = [f"h{number}" for number in range(4)]
+    process = plays.start("-vvv", hosts=",".join(hosts), who="{{ inventory_hostname }}")
+    output, _ = process.communicate(timeout=120)
+    assert output.count("in a fork of the worker") == len(hosts), output
+    assert (plays.folder / "imports").read_text().split() == [str(process.pid)]
+    for host in hosts:
+        assert json.loads((plays.folder / f"{host}.json").read_text())["seen"]["controller"] == []
+
+
 def test_warnings_and_lines(plays: Plays) -> None:
     result = plays.run(what="warn")
     assert result["changed"]
