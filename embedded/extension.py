@@ -978,7 +978,8 @@ stacks._provision_resource = _provision_and_tell
 _roll_back = stacks._roll_back_operation
 
 
-async def _roll_back_all(stack_name: str, stack_id: str, stack: Json, operation: Json, *args: Any) -> None:
+async def _roll_back_all(stack_name: str, stack_id: str, stack: Json, operation: Json, *args: Any,
+                         **options: Any) -> None:
     """As MiniStack's, but a service that never became steady is deleted too, and not within the same millisecond: on
     AWS a person, or a tool, has time to look at what failed."""
     known = set((operation.get("previous_stack") or {}).get("_resources", {})) | set(operation.get("created", []))
@@ -986,7 +987,7 @@ async def _roll_back_all(stack_name: str, stack_id: str, stack: Json, operation:
     failed = (operation.get("template") or {}).get("Resources", {}).get(operation.get("failed_logical_id") or "", {})
     if failed.get("Type") == "AWS::ECS::Service":
         await asyncio.sleep(2)
-    await _roll_back(stack_name, stack_id, stack, operation, *args)
+    await _roll_back(stack_name, stack_id, stack, operation, *args, **options)
 
 
 def _noted(original: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

@@ -36,12 +36,15 @@ options:
     description: Address of a template in S3.
     type: str
   template_bucket:
-    description: S3 bucket through which a template of more than 51,200 bytes is passed.
+    description:
+      - S3 bucket through which a template of more than 51,200 bytes is passed, under C(slipway/). CloudFormation makes
+        a copy; the object is deleted as soon as it has, in check mode too. What a killed run leaves there nobody needs.
     type: str
   parameters:
     description:
       - Values of template parameters. Lists are joined by commas; null is as if the parameter were not named.
-      - Values of parameters that the template declares NoEcho appear in no output.
+      - Values of parameters that the template declares NoEcho appear in no output. Before the template is read, and
+        with O(state=absent), no value does.
       - In check mode a value that contains C((known after apply)), as an earlier stack's preview returns it, makes the
         module plan from the template alone.
     type: dict
@@ -57,7 +60,7 @@ options:
     type: dict
     default: {}
   tags:
-    description: Tags of the stack. Omitted means untouched.
+    description: Tags of the stack; null is no value and refused. Omitted means untouched.
     type: dict
   purge_tags:
     description: Whether tags that are not in O(tags) are removed.
@@ -66,7 +69,7 @@ options:
   capabilities:
     description:
       - What the template may do, V(CAPABILITY_IAM) or V(CAPABILITY_NAMED_IAM). The error says which one is needed and
-        for which resources. What an existing stack was granted it keeps.
+        for which resources. What an existing stack was granted it keeps, whatever else is given.
     type: list
     elements: str
     choices: [CAPABILITY_IAM, CAPABILITY_NAMED_IAM, CAPABILITY_AUTO_EXPAND]
@@ -101,7 +104,10 @@ options:
     type: str
     choices: [rollback, do_nothing, delete]
   disable_rollback:
-    description: Whether a failed operation leaves what it made, for a look at it. Not together with O(on_failure).
+    description:
+      - Whether a failed operation leaves what it made, for a look at it. Not together with O(on_failure).
+      - A stack that this left in V(UPDATE_FAILED) is updated from there as long as it is true; without it the failed
+        update is rolled back first, then the plan is made anew.
     type: bool
   allow_replacement:
     description:
@@ -113,14 +119,16 @@ options:
   protected:
     description:
       - Logical ids and types, wildcards allowed, that are never replaced or removed; C(AWS::RDS::*) for example.
-      - A change set that would, or perhaps does, is refused before it is executed.
+      - A change set that would, or perhaps does, is refused before it is executed; so is what O(recreate_failed) does.
     type: list
     elements: str
     default: []
   recreate_failed:
     description:
       - Whether a stack that can only be deleted (V(ROLLBACK_COMPLETE) after a failed first create, V(ROLLBACK_FAILED),
-        V(DELETE_FAILED), V(CREATE_FAILED)) is deleted and created anew.
+        V(DELETE_FAILED), V(CREATE_FAILED) unless O(disable_rollback)) is deleted and created anew.
+      - Parameters, capabilities, and O(allow_replacement) and O(protected) for what the stack still holds, are checked
+        before it is deleted. Termination protection is an error, unless O(termination_protection) is V(false).
     type: bool
     default: true
   skip_resources:
@@ -139,7 +147,7 @@ options:
     description:
       - Whether O(state=absent) first empties the buckets and image repositories that go with the stack. Without it a
         bucket or repository that is not empty is an error, before anything is deleted. Check mode lists what would be
-        emptied. What the template retains is left alone.
+        emptied. What the template, its transforms carried out, retains or does not tell of is left alone.
     type: bool
     default: false
   wait_timeout:
@@ -179,6 +187,8 @@ notes:
     in a good state, and the values behind SSM-typed parameters unmoved - and with an empty change set where it is not
     (macros, nested stacks, dynamic references, NoEcho values given, templates in S3). That takes two or three calls.
   - An operation of somebody else on the stack is waited for, then the plan is made anew.
+  - Where a stack has to be rolled back before it takes an update (V(UPDATE_ROLLBACK_FAILED), V(UPDATE_FAILED) unless
+    O(disable_rollback)), that alone is a change; check mode cannot see past it.
   - Interrupted on a remote host the module hears nothing of it and works to its end.
 author: slipway
 extends_documentation_fragment:
@@ -290,6 +300,18 @@ root_cause:
   description: What failed first and why.
   returned: on failure of a stack operation
   type: str
+verdict:
+  description:
+    - What the failure is called. V(rolled_back) where the update was rolled back because ECS gave up a service's new
+      version, V(superseded) where another deployment of the service came in between, V(timed_out) where
+      O(wait_timeout) was reached, otherwise V(stack_failed).
+  returned: on failure of a stack operation
+  type: str
+cause_kind:
+  description: The cause as a stable key, as in the diagnosis of M(ecs_rollout); empty where tasks of ECS did not tell.
+  returned: on failure of a stack operation
+  type: str
+  sample: crash
 evidence:
   description: What else was found about the cause, such as the reasons of stopped ECS tasks.
   returned: on failure of a stack operation
@@ -325,16 +347,35 @@ retries:
   type: int
 """
 
+from typing import Any, NoReturn
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.slipway.aws.session import AWS_ARGUMENTS
 from ansible.module_utils.slipway.door import PROGRESS_ARGUMENTS, run
 from ansible.module_utils.slipway.stack.door import work
+from ansible.module_utils.slipway.stack.secrecy import shown_arguments
 
 CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 
 
 class QuietModule(AnsibleModule):
-    """Writes no arguments to the system log: which of them are secrets only the template tells."""
+    """Shows none of the arguments that may be secrets, neither in its result - an error of its own constructor
+    included - nor in the system log: which of them are secrets only the template tells.
+
+    harmless: names of the stack parameters that may be shown.
+    """
+
+    harmless: frozenset[str] = frozenset()
+
+    def exit_json(self, **result: Any) -> NoReturn:
+        super().exit_json(**result, invocation=self._invocation())
+
+    def fail_json(self, msg: str, **result: Any) -> NoReturn:
+        super().fail_json(msg, **result, invocation=self._invocation())
+
+    def _invocation(self) -> dict[str, Any]:
+        known = {*self.argument_spec, *(one for spec in self.argument_spec.values() for one in spec.get("aliases", []))}
+        return {"module_args": shown_arguments(self.params, known, self.harmless)}
 
     def _log_invocation(self) -> None:
         pass

@@ -54,6 +54,8 @@ NOT_IN_A_RELEASE = {
     "sns:Publish": "only with ecs_release_notify_topic, a topic that this template does not know",
     "s3:ListObjectVersions": "only to empty a bucket",
     "s3:DeleteObjects": "only to empty a bucket",
+    "s3:DeleteObject": "only for templates over 51,200 bytes",
+    "s3:HeadBucket": "only for templates over 51,200 bytes",
     "s3:PutObject": "only for templates over 51,200 bytes",
     "ssm:GetParameters": "the service stack has no parameter of an SSM type",
 }

@@ -86,6 +86,9 @@ class FaultServer:
         members = _nested(form)
         self.requests.append((name, members))
         self.wrong += [f"{name}: {fault}" for fault in _faults(members, operation.input_shape, "")]
+        # Repeated without its token, a write may be done twice.
+        self.wrong += [f"{name}: {token} is missing" for token in ("ClientRequestToken", "ClientToken")
+                       if token in operation.input_shape.members and token not in members]
         script = self.script.get(name)
         if script is None:
             self.wrong.append(f"{name} was not expected")

@@ -2,100 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
 import json
-import os
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.fault.server import FaultServer, Refusal, Script
-
-ROOT = Path(__file__).resolve().parents[2]
-ARN = "arn:aws:cloudformation:eu-west-1:123456789012:stack/web/11111111-2222"
-CHANGE_SET = "arn:aws:cloudformation:eu-west-1:123456789012:changeSet/slipway-1/1"
-TEMPLATE = "Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {DelaySeconds: 5}}}\n"
-OLD = "Resources: {Queue: {Type: AWS::SQS::Queue, Properties: {DelaySeconds: 1}}}\n"
-EMPTY = {"Changes": [], "ChangeSetId": CHANGE_SET, "StackId": ARN, "Status": "FAILED", "ExecutionStatus": "UNAVAILABLE",
-         "StatusReason": "The submitted information didn't contain changes."}
-MODIFY = {"ChangeSetId": CHANGE_SET, "StackId": ARN, "Status": "CREATE_COMPLETE", "ExecutionStatus": "AVAILABLE",
-          "Changes": [{"Type": "Resource", "ResourceChange": {
-              "Action": "Modify", "LogicalResourceId": "Queue", "PhysicalResourceId": "q", "Replacement": "False",
-              "ResourceType": "AWS::SQS::Queue", "BeforeContext": '{"Properties":{"DelaySeconds":"1"}}',
-              "AfterContext": '{"Properties":{"DelaySeconds":"5"}}'}}]}
-_numbers = itertools.count()
-
-
-def stack(status: str, **more: Any) -> dict[str, Any]:
-    return {"Stacks": [{"StackName": "web", "StackId": ARN, "StackStatus": status, "CreationTime": datetime.now(UTC),
-                        **more}]}
-
-
-def event(logical: str, status: str, kind: str = "AWS::SQS::Queue", reason: str = "", ago: float = 0,
-          arn: str = ARN, physical: str = "p") -> dict[str, Any]:
-    whole, number = kind == "stack", next(_numbers)
-    return {"EventId": f"e{number}", "StackId": arn, "StackName": "web", "LogicalResourceId": logical,
-            "PhysicalResourceId": arn if whole else physical, "ResourceStatus": status, "ResourceStatusReason": reason,
-            "ResourceType": "AWS::CloudFormation::Stack" if whole or kind == "nested" else kind,
-            # Newer than the operation, whenever its test comes; `ago` may make it older. Lists have the newest first.
-            "Timestamp": datetime.now(UTC) + timedelta(seconds=600 - ago, microseconds=-100 * number)}
-
-
-def events(*newest_first: dict[str, Any], token: str = "") -> dict[str, Any]:
-    return {"StackEvents": list(newest_first), **({"NextToken": token} if token else {})}
-
-
-DONE = events(event("web", "UPDATE_COMPLETE", "stack"), event("Queue", "UPDATE_COMPLETE"),
-              event("web", "UPDATE_IN_PROGRESS", "stack"))
-#: Everything an ordinary update asks for; a test replaces what goes otherwise.
-ORDINARY: dict[str, Script] = {
-    "DescribeStacks": [stack("UPDATE_COMPLETE"), stack("UPDATE_COMPLETE", Outputs=[
-        {"OutputKey": "Url", "OutputValue": "u"}])],
-    "GetTemplate": {"TemplateBody": OLD},
-    "CreateChangeSet": {"Id": CHANGE_SET, "StackId": ARN},
-    "DescribeChangeSet": MODIFY,
-    "ExecuteChangeSet": {},
-    "DeleteChangeSet": {},
-    "ListChangeSets": {"Summaries": []},
-    "DescribeStackEvents": DONE,
-}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Callable[..., tuple[dict[str, Any], FaultServer]]]:
-    servers: list[FaultServer] = []
-
-    def start(script: dict[str, Script], **arguments: Any) -> tuple[dict[str, Any], FaultServer]:
-        server = FaultServer({k: list(v) if isinstance(v, list) else v for k, v in {**ORDINARY, **script}.items()})
-        servers.append(server)
-        template = tmp_path / "stack.yml"
-        template.write_text(TEMPLATE)
-        if arguments.get("state") != "absent":
-            arguments = {"template": str(template), **arguments}
-        program = (f"import runpy, ansible.module_utils as m; m.__path__.append({str(ROOT / 'module_utils')!r}); "
-                   f"runpy.run_path({str(ROOT / 'library/cfn_stack.py')!r}, run_name='__main__')")
-        given = {"name": "web", "_ansible_check_mode": arguments.pop("check", False), **arguments}
-        done = subprocess.run(
-            [sys.executable, "-c", program], input=json.dumps({"ANSIBLE_MODULE_ARGS": given}), text=True,
-            capture_output=True, timeout=90, check=False,
-            env={**os.environ, "AWS_ENDPOINT_URL": server.url, "AWS_REGION": "eu-west-1", "AWS_ACCESS_KEY_ID": "test",
-                 "AWS_SECRET_ACCESS_KEY": "test"})
-        assert "Traceback" not in done.stderr + done.stdout, done.stderr + done.stdout
-        assert server.wrong == []
-        result: dict[str, Any] = json.loads(done.stdout)
-        return result, server
-
-    yield start
-    for server in servers:
-        server.close()
-
-
-Run = Callable[..., tuple[dict[str, Any], FaultServer]]
+from tests.fault.server import Refusal, Script
+from tests.fault.stacks import ARN, CHANGE_SET, DONE, EMPTY, MODIFY, TEMPLATE, Run, event, events, stack
 
 
 def test_ordinary_update(run: Run) -> None:

@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 
 from benchmarks.proxy import Call, Proxy
+from slipway.aws import contents
+from slipway.aws.session import Aws
 
 ROOT = Path(__file__).resolve().parents[2]
 UNKNOWN = "(known after apply)"
@@ -124,10 +126,13 @@ class Stack:
             return None
 
     def pending_change_sets(self) -> list[str]:
-        """Those that nobody executed. The embedded AWS calls an executed one complete a moment after its stack."""
+        """Those that nobody executed. The embedded AWS calls an executed one complete a moment after its stack, and
+        gives each that is to create the stack an empty stack of its own.
+        """
+        present = self.cloudformation.describe_stacks(StackName=self.name)["Stacks"][0]["StackId"]
         summaries = self.cloudformation.list_change_sets(StackName=self.name)["Summaries"]
-        return [s["ChangeSetName"] for s in summaries
-                if s["ExecutionStatus"] not in ("EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE")]
+        return [s["ChangeSetName"] for s in summaries if s["StackId"] == present
+                and s["ExecutionStatus"] not in ("EXECUTE_IN_PROGRESS", "EXECUTE_COMPLETE")]
 
     def wait_for(self, status: str) -> None:
         deadline = time.monotonic() + 20
@@ -324,6 +329,43 @@ def test_failed_update_is_rolled_back_and_told(stack: Stack) -> None:
     assert not stack.good(template=stack.template(ONE_QUEUE))["changed"]
 
 
+@pytest.mark.parametrize(("options", "status"), [
+    ({"on_failure": "rollback"}, "ROLLBACK_COMPLETE"), ({"on_failure": "delete"}, None),
+    ({"on_failure": "do_nothing"}, "CREATE_FAILED"), ({"disable_rollback": True}, "CREATE_FAILED"),
+    ({"disable_rollback": False}, "ROLLBACK_COMPLETE")], ids=str)
+def test_what_becomes_of_a_failed_create(stack: Stack, options: dict[str, Any], status: str | None) -> None:
+    failed = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 1}, **options)
+    assert failed["root_cause"].startswith("Wait (AWS::CloudFormation::WaitCondition)")
+    assert failed["status"] == (status or "DELETE_COMPLETE")
+    assert stack.status() == status
+    assert stack.good(template=stack.template(ONE_QUEUE))["status"] == "CREATE_COMPLETE"
+
+
+def test_a_failed_update_that_was_left_is_rolled_back(stack: Stack) -> None:
+    stack.good(template=stack.template(ONE_QUEUE))
+    failed = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 1}, disable_rollback=True)
+    assert failed["status"] == stack.status() == "UPDATE_FAILED"
+    assert "disable_rollback" in failed["remedy"]
+    assert stack.good(template=stack.template(ONE_QUEUE), tags={"a": "b"})["status"] == "UPDATE_COMPLETE"
+
+
+def test_stack_policy(stack: Stack) -> None:
+    template = stack.template(ONE_QUEUE)
+    policies = [json.dumps({"Statement": [{"Effect": effect, "Action": "Update:*", "Principal": "*", "Resource": "*"}]})
+                for effect in ("Allow", "Deny")]
+
+    def present() -> str:
+        return str(stack.cloudformation.get_stack_policy(StackName=stack.name)["StackPolicyBody"])
+
+    stack.good(template=template, stack_policy=policies[0])
+    assert present() == policies[0]
+    assert not stack.good(template=template, stack_policy=policies[0])["changed"]
+    assert stack.good(template=template, stack_policy=policies[1], check=True)["changed"]
+    assert present() == policies[0]
+    assert stack.good(template=template, stack_policy=policies[1])["changed"]
+    assert present() == policies[1]
+
+
 def test_operation_of_somebody_else_is_waited_for(stack: Stack) -> None:
     stack.good(template=stack.template(ONE_QUEUE))
     stack.cloudformation.update_stack(StackName=stack.name, TemplateBody=SIGNALLED)
@@ -358,7 +400,19 @@ def test_wait_limit_says_what_was_in_progress(stack: Stack) -> None:
     stack.good(template=stack.template(ONE_QUEUE))
     late = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 5}, wait_timeout=2)
     assert "still in progress: Wait (AWS::CloudFormation::WaitCondition)" in late["msg"]
+    assert late["verdict"] == "timed_out"
     stack.wait_for("UPDATE_ROLLBACK_COMPLETE")
+
+
+def test_what_takes_too_long_can_be_rolled_back(stack: Stack) -> None:
+    late = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 60}, wait_timeout=2, on_timeout="rollback")
+    assert "stopped and deleted" in late["msg"]
+    assert stack.status() is None
+    stack.good(template=stack.template(ONE_QUEUE))
+    # The rollback, for which the limit holds anew, begins when what is in progress ends.
+    late = stack.bad(template=stack.template(SLOW), parameters={"Seconds": 12}, wait_timeout=9, on_timeout="rollback")
+    assert "cancelled and rolled back (UPDATE_ROLLBACK_COMPLETE)" in late["msg"]
+    assert late["status"] == stack.status() == "UPDATE_ROLLBACK_COMPLETE"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -453,6 +507,28 @@ def test_killed_after_any_call_of_a_deletion_the_next_run_converges(stack: Stack
     assert deletions >= 2, "it was never interrupted after the deletion began"
 
 
+def test_killed_after_any_call_of_a_recreation_the_next_run_converges(stack: Stack) -> None:
+    template, operations = stack.template(ONE_QUEUE), set()
+    for number in itertools.count(1):
+        stack.cloudformation.create_stack(StackName=stack.name, TemplateBody=SLOW, Parameters=[
+            {"ParameterKey": "Seconds", "ParameterValue": "1"}])
+        stack.wait_for("ROLLBACK_COMPLETE")
+        with Proxy(stack.aws.env["AWS_ENDPOINT_URL"]) as proxy:
+            proxy.calls = fatal = Fatal(number)
+            process = fatal.process = stack.start(template=template, endpoint_url=proxy.url)
+            process.communicate(timeout=120)
+        operations.add(fatal[-1].operation)
+        # Whatever is left, the next run makes the stack of it.
+        assert stack.good(template=template)["status"] == "CREATE_COMPLETE"
+        assert stack.pending_change_sets() == []
+        stack.cloudformation.delete_stack(StackName=stack.name)
+        stack.cloudformation.get_waiter("stack_delete_complete").wait(StackName=stack.name, WaiterConfig={"Delay": 1})
+        if process.returncode == 0:
+            break
+        assert process.returncode == -signal.SIGKILL
+    assert {"DeleteStack", "CreateChangeSet", "ExecuteChangeSet"} <= operations
+
+
 def test_left_overs_of_a_killed_preview(stack: Stack) -> None:
     template = stack.template(ONE_QUEUE)
     stack.cloudformation.create_change_set(StackName=stack.name, ChangeSetName="slipway-0123", ChangeSetType="CREATE",
@@ -483,6 +559,54 @@ Resources:
     assert s3.list_objects_v2(Bucket=found["Kept"])["KeyCount"] == 1
 
 
+def test_everything_in_a_bucket_goes(stack: Stack) -> None:
+    """Versions, delete markers, more than S3 lists or deletes at a time, and the buckets of nested stacks."""
+    s3 = stack.aws.client("s3")
+    s3.create_bucket(Bucket=f"{stack.name}-nested")
+    s3.put_object(Bucket=f"{stack.name}-nested", Key="inner.yml", Body=b"""
+Resources: {Deep: {Type: AWS::S3::Bucket}}
+Outputs: {Deep: {Value: !Ref Deep}}
+""")
+    stack.good(template=stack.template(f"""
+Resources:
+  Versioned: {{Type: AWS::S3::Bucket, Properties: {{VersioningConfiguration: {{Status: Enabled}}}}}}
+  Many: {{Type: AWS::S3::Bucket}}
+  Inner:
+    Type: AWS::CloudFormation::Stack
+    Properties: {{TemplateURL: '{stack.aws.env["AWS_ENDPOINT_URL"]}/{stack.name}-nested/inner.yml'}}
+Outputs:
+  Versioned: {{Value: !Ref Versioned}}
+  Many: {{Value: !Ref Many}}
+  Deep: {{Value: !GetAtt Inner.Outputs.Deep}}
+"""))
+    found = stack.good()["outputs"]
+    for body in (b"1", b"2"):
+        s3.put_object(Bucket=found["Versioned"], Key="a", Body=body)
+    s3.delete_object(Bucket=found["Versioned"], Key="a")
+    listed = s3.list_object_versions(Bucket=found["Versioned"])
+    assert (len(listed["Versions"]), len(listed["DeleteMarkers"])) == (2, 1)
+    for number in range(1001):
+        s3.put_object(Bucket=found["Many"], Key=f"{number}", Body=b"")
+    s3.put_object(Bucket=found["Deep"], Key="x", Body=b"x")
+    content = {"Versioned": "3 objects and versions", "Many": "more than 1000 objects and versions",
+               "Inner/Deep": "1 object or version"}
+    planned = stack.good(state="absent", empty_on_delete=True, check=True)
+    assert {h["logical_resource_id"]: h["content"] for h in planned["emptied"]} == content
+    # The embedded AWS deletes buckets of nested stacks that are not empty, so look before it does.
+    aws = Aws({"endpoint_url": stack.aws.env["AWS_ENDPOINT_URL"], "region": stack.aws.env["AWS_REGION"],
+               "access_key": stack.aws.env["AWS_ACCESS_KEY_ID"], "secret_key": stack.aws.env["AWS_SECRET_ACCESS_KEY"]})
+    for name in ("Versioned", "Many"):
+        contents.empty_bucket(aws, found[name])
+        listed = s3.list_object_versions(Bucket=found[name])
+        assert "Versions" not in listed
+        assert "DeleteMarkers" not in listed
+    gone = stack.good(state="absent", empty_on_delete=True)
+    assert [h["logical_resource_id"] for h in gone["emptied"]] == ["Inner/Deep"]
+    assert gone["api_calls"]["s3.DeleteObjects"] == 1
+    assert stack.status() is None
+    assert not {b["Name"] for b in s3.list_buckets()["Buckets"]} & set(found.values())
+
+
 def test_repository_that_is_not_empty(stack: Stack) -> None:
     stack.good(template=stack.template("""
 Resources:
@@ -503,8 +627,16 @@ def test_large_template_goes_through_s3(stack: Stack) -> None:
     big = ONE_QUEUE + "".join(f"# {'x' * 98}\n" for _ in range(600))
     template = stack.template(big)
     assert "template_bucket" in stack.bad(template=template)["msg"]
-    stack.aws.client("s3").create_bucket(Bucket=f"{stack.name}-templates")
-    assert stack.good(template=template, template_bucket=f"{stack.name}-templates")["status"] == "CREATE_COMPLETE"
+    s3, bucket = stack.aws.client("s3", "us-west-2"), f"{stack.name}-templates"
+    # Of another region, as one bucket for all regions is.
+    s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "us-west-2"})
+    assert stack.good(template=template, template_bucket=bucket, check=True)["changed"]
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    assert stack.good(template=template, template_bucket=bucket)["status"] == "CREATE_COMPLETE"
+    assert s3.list_objects_v2(Bucket=bucket)["KeyCount"] == 0
+    same = stack.good(template=template, template_bucket=bucket)
+    assert not same["changed"]
+    assert sum(same["api_calls"].values()) <= 3
 
 
 def test_value_behind_an_ssm_parameter(stack: Stack) -> None:
@@ -579,6 +711,26 @@ def test_events_appear_in_the_terminal(stack: Stack, playbook: Callable[..., sub
     out, _ = playbook({**arguments, "parameters": {"Delay": 3}, "live": False}).communicate(timeout=60)
     assert "changed=1" in out
     assert "UPDATE_COMPLETE" not in out.split("PLAY RECAP")[0]
+
+
+@pytest.mark.parametrize("wrong", [
+    pytest.param({"statee": "present"}, id="no such argument"),
+    pytest.param({"on_failure": "explode"}, id="no such choice"),
+    pytest.param({"template_url": "https://x"}, id="arguments that exclude each other"),
+    pytest.param({"wait_timeout": "x"}, id="a wrong type"),
+    pytest.param({"template": "/nowhere.yml"}, id="no template"),
+    pytest.param({"state": "absent"}, id="a deletion"),
+])
+def test_no_refused_task_shows_a_secret(stack: Stack, playbook: Callable[..., subprocess.Popen[str]],
+                                        monkeypatch: pytest.MonkeyPatch, wrong: dict[str, Any]) -> None:
+    # Ansible shows the lines of the playbook that an error is about; there a secret is written by no one.
+    monkeypatch.setenv("WORD", "hunter22hunter")
+    word = "{{ lookup('env', 'WORD') }}"
+    out, _ = playbook({"template": stack.template(QUEUE), "parameters": {"Label": "a", "Password": word},
+                       "optional_parameters": {"Label": "a", "Other": word}, **wrong}, "-vvv").communicate(timeout=60)
+    assert "failed=1" in out or "ok=1" in out
+    assert "(hidden)" in out, "-vvv shows the arguments"
+    assert "hunter22hunter" not in out
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -94,9 +94,10 @@ def server_time(answer: dict[str, Any]) -> datetime:
         return datetime.now(UTC)
 
 
-def get_template(aws: Aws, stack: str) -> Any:
-    """The template as it was given: a str, or a dict where it was JSON (botocore decodes that)."""
-    return aws.call(_SERVICE, "get_template", StackName=stack, TemplateStage="Original")["TemplateBody"]
+def get_template(aws: Aws, stack: str, processed: bool = False) -> Any:
+    """The template as it was given, or as its transforms made it: a str, or a dict for JSON (botocore decodes that)."""
+    stage = "Processed" if processed else "Original"
+    return aws.call(_SERVICE, "get_template", StackName=stack, TemplateStage=stage)["TemplateBody"]
 
 
 def get_template_summary(aws: Aws, url: str) -> dict[str, Any]:
@@ -167,6 +168,14 @@ def continue_update_rollback(aws: Aws, stack: str, skip: list[str], token: str) 
     if skip:
         request["ResourcesToSkip"] = skip
     aws.call(_SERVICE, "continue_update_rollback", **request)
+
+
+def rollback_stack(aws: Aws, stack: str, token: str, role: str | None = None) -> None:
+    """Take a stack in UPDATE_FAILED back to where it was last stable."""
+    request: dict[str, Any] = {"StackName": stack, "ClientRequestToken": token}
+    if role:
+        request["RoleARN"] = role
+    aws.call(_SERVICE, "rollback_stack", **request)
 
 
 def delete_stack(aws: Aws, stack: str, token: str, retain: list[str] | None = None, role: str | None = None) -> None:

@@ -57,9 +57,24 @@ def empty_repository(aws: Aws, repository: str) -> None:
 
 
 def upload(aws: Aws, bucket: str, key: str, body: str) -> str:
-    """Put `body` into the bucket; its https address."""
-    aws.call("s3", "put_object", Bucket=bucket, Key=key, Body=body.encode())
-    return f"{aws.client('s3').meta.endpoint_url.rstrip('/')}/{bucket}/{key}"
+    """Put `body` into the bucket; its https address, which is one of the bucket's own region."""
+    region = _region_of(aws, bucket)
+    aws.call("s3", "put_object", region=region, Bucket=bucket, Key=key, Body=body.encode())
+    return f"{aws.client('s3', region).meta.endpoint_url.rstrip('/')}/{bucket}/{key}"
+
+
+def discard(aws: Aws, bucket: str, key: str) -> None:
+    """Take back what was uploaded."""
+    aws.call("s3", "delete_object", Bucket=bucket, Key=key)
+
+
+def _region_of(aws: Aws, bucket: str) -> str:
+    try:
+        answer = aws.call("s3", "head_bucket", Bucket=bucket)
+    except AwsError as error:
+        answer = error.response  # it tells the region even to those who may not look
+    headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region") or aws.region)
 
 
 def _version_pages(aws: Aws, bucket: str) -> Iterator[dict[str, Any]]:

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
-from ..changes import HIDDEN, UNKNOWN, Change, Changes
+from ..changes import UNKNOWN, Change, Changes
 from ..errors import SlipwayError
 from .conditions import evaluate
+from .differences import context, differences, first_names, masked, of_target
 from .template import Template, resolved
 
 _EMPTY = ("didn't contain changes", "did not contain changes", "no updates are to be performed",
           "there are no changes", "contains no changes")
-_SECRET_NAME = re.compile(r"(?i)pass(word|wd|phrase)|secret|(?<!next)token|api[_-]?key|private[_-]?key|credential")
-_AWS_UNKNOWN = "{{changeSet:KNOWN_AFTER_APPLY}}"
 _VERBS = {"Add": "added", "Remove": "removed", "Modify": "modified", "Import": "imported", "Dynamic": "may change",
           "SyncWithActual": "recorded as it is"}
 
@@ -111,7 +108,7 @@ def from_template(template: Template, values: dict[str, str], secrets: Iterable[
     side = Side(template, values)
     hidden = frozenset(secrets)
     return [ResourceChange(logical, str(resource.get("Type", "")), "Add",
-                           properties=tuple(_differences({}, side.properties(logical), hidden)))
+                           properties=tuple(differences({}, side.properties(logical), hidden)))
             for logical, resource in template.resources.items()]
 
 
@@ -165,34 +162,25 @@ def refuse_destruction(resources: list[ResourceChange], allow_replacement: list[
                            "Change the template back, or name the resource in the task's options.")
 
 
-def is_secret(path: str) -> bool:
-    """Whether a property of this path is likely to hold a secret."""
-    return _SECRET_NAME.search(path) is not None
-
-
 def _listed(r: ResourceChange, patterns: list[str]) -> bool:
     own = r.logical.rsplit("/", 1)[-1]
     return any(fnmatchcase(r.type, p) or fnmatchcase(own, p) or fnmatchcase(r.logical, p) for p in patterns)
 
 
 def _properties(rc: dict[str, Any], before: Side, after: Side, secrets: frozenset[str]) -> list[Change]:
-    if rc.get("BeforeContext") or rc.get("AfterContext"):
-        return list(_differences(_context(rc.get("BeforeContext")), _context(rc.get("AfterContext")), secrets))
     targets = [d.get("Target", {}) for d in rc.get("Details", [])]
+    if rc.get("BeforeContext") or rc.get("AfterContext"):
+        old, new = context(rc.get("BeforeContext")), context(rc.get("AfterContext"))
+        seen = list(differences(old, new, secrets))
+        return seen + list(masked(targets, old, new, first_names(seen)))
     if any("BeforeValue" in t or "AfterValue" in t for t in targets):
-        found: dict[str, Change] = {}
-        for t in targets:
-            name = (t.get("Path") or t.get("Name") or t.get("Attribute") or "").strip("/").replace("/", ".")
-            name = name.removeprefix("Properties.")
-            found[name] = Change(name, _shown(name, t.get("BeforeValue"), secrets),
-                                 _shown(name, t.get("AfterValue"), secrets))
-        return list(found.values())
+        return list({c.subject: c for c in (of_target(t, secrets) for t in targets)}.values())
     logical = rc.get("LogicalResourceId", "")
     if rc.get("Action") == "Remove":
         return []
     old = {} if rc.get("Action") in ("Add", "Import") else before.properties(logical)
-    seen = list(_differences(old, after.properties(logical), secrets))
-    named = {re.split(r"[.\[]", c.subject, maxsplit=1)[0] for c in seen}
+    seen = list(differences(old, after.properties(logical), secrets))
+    named = first_names(seen)
     for detail in rc.get("Details", []):
         target = detail.get("Target", {})
         name = target.get("Name") or target.get("Attribute") or ""
@@ -201,77 +189,3 @@ def _properties(rc: dict[str, Any], before: Side, after: Side, secrets: frozense
             cause = detail.get("CausingEntity")
             seen.append(Change(name, "(present value)", f"(follows {cause})" if cause else UNKNOWN))
     return seen
-
-
-def _context(text: str | None) -> Any:
-    try:
-        context = json.loads(text or "{}")
-    except ValueError:
-        return {}
-    if isinstance(context, dict) and isinstance(context.get("Properties"), dict):
-        return {**context["Properties"], **{k: v for k, v in context.items() if k != "Properties"}}
-    return context
-
-
-def _differences(old: Any, new: Any, secrets: frozenset[str]) -> Iterator[Change]:
-    before, after = dict(_leaves(old)), dict(_leaves(new))
-    for path in [*before, *(p for p in after if p not in before)]:
-        one, other = before.get(path), after.get(path)
-        if one != other:
-            shown, now = _shown(path, one, secrets), _shown(path, other, secrets)
-            # Both hidden, yet different: say so, or the difference would vanish.
-            yield Change(path, shown, f"{HIDDEN}, changed" if shown == now == HIDDEN else now)
-
-
-def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value and not _is_intrinsic(value):
-        for key, inner in value.items():
-            yield from _leaves(inner, f"{path}.{key}" if path else str(key))
-    elif isinstance(value, list) and any(isinstance(v, (dict, list)) for v in value):
-        named = _name_key(value)
-        for number, inner in enumerate(value):
-            if named:
-                rest = {k: v for k, v in inner.items() if k != named}
-                yield from _leaves(rest, f"{path}[{inner[named]}]")
-            else:
-                yield from _leaves(inner, f"{path}[{number}]")
-    elif value not in ({}, []):
-        yield path, _plain(value)
-
-
-def _name_key(items: list[Any]) -> str:
-    """The key by which the items have names of their own, '' if none: an inserted one then moves no other."""
-    for key in ("Name", "Key", "Id", "Sid"):
-        names = [i.get(key) for i in items if isinstance(i, dict) and len(i) > 1]
-        if all(isinstance(n, str) for n in names) and len(names) == len(items) == len(set(names)):
-            return key
-    return ""
-
-
-def _is_intrinsic(value: dict[str, Any]) -> bool:
-    return len(value) == 1 and next(iter(value)).startswith(("Fn::", "Ref"))
-
-
-def _plain(value: Any) -> Any:
-    if value == _AWS_UNKNOWN:
-        return UNKNOWN
-    if isinstance(value, dict) and _is_intrinsic(value):
-        (key, inner), = value.items()
-        name = key.removeprefix("Fn::")
-        if key == "Fn::GetAtt" and isinstance(inner, list):
-            inner = ".".join(str(i) for i in inner)
-        return f"!{name} {inner if isinstance(inner, str) else json.dumps(inner, sort_keys=True, default=str)}"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return str(value) if isinstance(value, (int, float)) else value
-
-
-def _shown(path: str, value: Any, secrets: frozenset[str]) -> Any:
-    if value is None or value == UNKNOWN:
-        return value
-    if is_secret(path):
-        return HIDDEN
-    text = value if isinstance(value, str) else json.dumps(value, default=str)
-    if any(s == text or len(s) > 2 and s in text for s in secrets):
-        return HIDDEN
-    return value

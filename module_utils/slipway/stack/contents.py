@@ -45,7 +45,8 @@ def holders(aws: Aws, stack: str, resources: list[dict[str, Any]], retain: list[
     """Every bucket and repository that the deletion of `stack` (an ARN) would delete, nested stacks included.
 
     resources: its StackResourceSummaries.
-    Left out: what the template retains, what `retain` names, and repositories that ECR empties itself.
+    Left out: what the template retains or does not tell of, what `retain` names, and repositories that ECR empties
+    itself.
     """
     return list(_each(aws, stack, resources, retain, ""))
 
@@ -56,12 +57,12 @@ def _each(aws: Aws, stack: str, all_resources: list[dict[str, Any]], retain: lis
                  and r["ResourceStatus"] != "DELETE_COMPLETE"]
     if not resources:
         return
-    template = cloudformation.get_template(aws, stack)
-    declared = (parse(template, stack) if isinstance(template, str) else template or {}).get("Resources", {})
+    declared = _declared(aws, stack)
     for r in resources:
         logical = r["LogicalResourceId"]
-        resource = declared.get(logical, {})
-        if resource.get("DeletionPolicy", "Delete") != "Delete" or logical in retain:
+        resource = declared.get(logical)
+        # What we cannot read may well be retained: its contents are not ours to delete.
+        if not isinstance(resource, dict) or resource.get("DeletionPolicy", "Delete") != "Delete" or logical in retain:
             continue
         kind, physical = r["ResourceType"], r["PhysicalResourceId"]
         if kind == _STACK:
@@ -70,6 +71,14 @@ def _each(aws: Aws, stack: str, all_resources: list[dict[str, Any]], retain: lis
             continue
         else:
             yield Holder(path + logical, kind, physical, _content(aws, kind, physical))
+
+
+def _declared(aws: Aws, stack: str) -> dict[str, Any]:
+    """Resources by logical id, those that a transform made or changed as it did."""
+    template = cloudformation.get_template(aws, stack, processed=True)
+    document = parse(template, stack) if isinstance(template, str) else template
+    found = document.get("Resources") if isinstance(document, dict) else None
+    return found if isinstance(found, dict) else {}
 
 
 def _content(aws: Aws, kind: str, physical: str) -> str:

@@ -33,10 +33,8 @@ def absent(aws: Aws, o: Options, progress: Progress, check: bool) -> dict[str, A
         if stack is None:
             return report.result(aws, None, phases, stack_name=o.name, status="DELETE_COMPLETE", changed=False)
         changes = Changes(f"stack {o.name}")
+        refuse_protected(o, stack)
         if stack.get("EnableTerminationProtection"):
-            if o.termination_protection is not False:
-                raise SlipwayError(f"Stack {o.name} is protected against termination.",
-                                   "Give 'termination_protection: false' to delete it all the same.")
             changes.add("termination protection", True, False)
         summaries = cloudformation.stack_resources(aws, stack["StackId"])
         full = [h for h in holders(aws, stack["StackId"], summaries, o.retain_resources) if h.content]
@@ -59,8 +57,7 @@ def absent(aws: Aws, o: Options, progress: Progress, check: bool) -> dict[str, A
                              emptied=[h.as_result() for h in full])
 
     progress.say(f"{o.name}: {len(resources)} to remove")
-    if stack.get("EnableTerminationProtection"):
-        cloudformation.update_termination_protection(aws, stack["StackId"], False)
+    take_protection(aws, stack)
     with phases("empty"):
         for h in full:
             empty(aws, h, progress)
@@ -70,6 +67,19 @@ def absent(aws: Aws, o: Options, progress: Progress, check: bool) -> dict[str, A
     return report.result(aws, ended, phases, stack_name=o.name, status="DELETE_COMPLETE", changed=True, changes=shown,
                          diff=changes.diff(), emptied=[h.as_result() for h in full], outputs={},
                          events=[events.report(e) for e in seen])
+
+
+def refuse_protected(o: Options, stack: dict[str, Any]) -> None:
+    """Raise SlipwayError where the stack is protected against termination and the task does not take that away."""
+    if stack.get("EnableTerminationProtection") and o.termination_protection is not False:
+        raise SlipwayError(f"Stack {o.name} is protected against termination.",
+                           "Give 'termination_protection: false' to delete it all the same.")
+
+
+def take_protection(aws: Aws, stack: dict[str, Any]) -> None:
+    """Take the protection against termination away."""
+    if stack.get("EnableTerminationProtection"):
+        cloudformation.update_termination_protection(aws, stack["StackId"], False)
 
 
 def remove(aws: Aws, o: Options, stack: dict[str, Any], progress: Progress, deadline: Deadline,
@@ -85,7 +95,7 @@ def remove(aws: Aws, o: Options, stack: dict[str, Any], progress: Progress, dead
         token = f"slipway-{uuid.uuid4().hex}"
         with held():
             cloudformation.delete_stack(aws, stack["StackId"], token, retain, o.role_arn)
-        watch = Watch(aws, stack["StackId"], progress, stack["ServerTime"], token)
+        watch = Watch(aws, stack["StackId"], progress, stack["ServerTime"], token, before=stack)
         try:
             stack = watch.wait(deadline, f"the deletion of {name}")
         except Interrupted as interruption:
@@ -100,9 +110,12 @@ def remove(aws: Aws, o: Options, stack: dict[str, Any], progress: Progress, dead
     raise report.failure(aws, name, "deletion", stack, watch.events, phases)
 
 
-def settled(aws: Aws, o: Options, progress: Progress, deadline: Deadline) -> dict[str, Any] | None:
-    """The stack `o.name` once nobody works on it any more; None where it does not exist."""
-    stack = cloudformation.glance(aws, o.name, _RECENT)
+def settled(aws: Aws, o: Options, progress: Progress, deadline: Deadline, anew: bool = False) -> dict[str, Any] | None:
+    """The stack `o.name` once nobody works on it any more; None where it does not exist.
+
+    anew: it is known to have changed a moment ago.
+    """
+    stack = cloudformation.describe_stack(aws, o.name) if anew else cloudformation.glance(aws, o.name, _RECENT)
     while stack is not None and in_progress(stack["StackStatus"]):
         progress.say(f"{o.name}: {stack['StackStatus']} by somebody else, waiting for its end", "warn")
         watch = Watch(aws, stack["StackId"], progress, stack["ServerTime"])

@@ -5,31 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from ..aws.session import Aws
-from ..changes import HIDDEN
 from ..interrupt import interruptible
 from ..progress import Progress
-from . import info
+from . import info, parameters
 from .delete import absent
 from .lifecycle import Present
 from .options import from_params
-from .template import scalar
+from .template import Template, scalar
 
 #: Shorter values would blank out half of every output, and are shown nowhere as values anyway.
 _LONG_ENOUGH = 4
 
 
 def work(module: Any, progress: Progress) -> dict[str, Any]:
-    """cfn_stack."""
+    """cfn_stack. module: the QuietModule of library/cfn_stack.py; it shows no parameter but those in its `harmless`."""
     params = dict(module.params)
-    given = params.get("parameters") or {}
-    # Which of them are secrets only the template tells; until it is read none is shown.
-    module.params["parameters"] = dict.fromkeys(given, HIDDEN)
-
-    def hide(secrets: frozenset[str]) -> None:
-        module.no_log_values.update(s for s in secrets if len(s) >= _LONG_ENOUGH)
-        module.params["parameters"] = {k: HIDDEN if scalar(v) in secrets else v for k, v in given.items()}
-
     options = from_params(params)
+
+    def hide(template: Template) -> None:
+        secrets = parameters.secrets(options.given(template), template)
+        module.no_log_values.update(s for s in secrets if len(s) >= _LONG_ENOUGH)
+        kept = {n for n, v in (*options.parameters.items(), *options.optional_parameters.items())
+                if scalar(v) in secrets} | set(params.get("secret_parameters") or {})
+        module.harmless = frozenset(d.name for d in template.parameters.values() if not d.no_echo) - kept
+
     with interruptible():
         aws = Aws(params)
         if params["state"] == "absent":

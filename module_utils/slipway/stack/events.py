@@ -59,6 +59,18 @@ def is_of_stack(event: dict[str, Any]) -> bool:
     return event.get("ResourceType") == _STACK and event.get("PhysicalResourceId") == event.get("StackId")
 
 
+def of_last_operation(newest_first: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The resources' events of the operation that the newest event belongs to, oldest first."""
+    found: list[dict[str, Any]] = []
+    for event in newest_first:
+        if not is_of_stack(event):
+            found.append(event)
+        # A rollback or cleanup goes on with what went before, after the end of an operation another one begins.
+        elif not event.get("ResourceStatus", "").endswith(("ROLLBACK_IN_PROGRESS", "CLEANUP_IN_PROGRESS")):
+            break
+    return found[::-1]
+
+
 def failures(events: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """Events of resources that failed by themselves, oldest first."""
     return [e for e in _oldest_first(events) if _failed(e) and not _cancelled(e)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 from ..aws import cloudformation
@@ -12,7 +13,7 @@ from ..changes import HIDDEN
 from ..errors import SlipwayError
 from ..polling import Deadline, delays
 from ..progress import Phases, Progress
-from . import changeset, report
+from . import report, secrecy
 
 
 def read(aws: Aws, params: dict[str, Any], progress: Progress) -> dict[str, Any]:
@@ -50,6 +51,7 @@ def read(aws: Aws, params: dict[str, Any], progress: Progress) -> dict[str, Any]
 
 
 def _drift(drift: dict[str, Any]) -> dict[str, Any]:
+    whole = [_data(drift.get(key) or "{}") for key in ("ExpectedProperties", "ActualProperties")]
     return {
         "logical_resource_id": drift["LogicalResourceId"],
         "resource_type": drift["ResourceType"],
@@ -57,15 +59,35 @@ def _drift(drift: dict[str, Any]) -> dict[str, Any]:
         "status": drift["StackResourceDriftStatus"],
         "differences": [
             {"path": d["PropertyPath"], "type": d["DifferenceType"],
-             "expected": _value(d["PropertyPath"], d["ExpectedValue"]),
-             "actual": _value(d["PropertyPath"], d["ActualValue"])}
+             "expected": _value(d["PropertyPath"], d["ExpectedValue"], whole),
+             "actual": _value(d["PropertyPath"], d["ActualValue"], whole)}
             for d in drift.get("PropertyDifferences", [])],
     }
 
 
-def _value(path: str, text: str) -> Any:
-    if changeset.is_secret(path):
+def _value(path: str, text: str, whole: Sequence[Any] = ()) -> Any:
+    """The value at `path`, secrets hidden. whole: all properties, for the name of an entry is beside its value."""
+    if secrecy.is_secret(path) or any(_is_secret_at(path, properties) for properties in whole):
         return HIDDEN
+    return secrecy.concealed(_data(text))
+
+
+def _is_secret_at(path: str, properties: Any) -> bool:
+    """Whether `properties`, on the way down `path` (/Environment/3/Value), name it as a secret."""
+    here = properties
+    for part in path.strip("/").split("/"):
+        if isinstance(here, dict):
+            if part in secrecy.secret_keys(here):
+                return True
+            here = here.get(part)
+        elif isinstance(here, list):
+            here = here[int(part)] if part.isdecimal() and int(part) < len(here) else None
+        else:
+            return part == "Value"  # of an entry whose name nobody tells
+    return False
+
+
+def _data(text: str) -> Any:
     try:
         return json.loads(text)
     except ValueError:

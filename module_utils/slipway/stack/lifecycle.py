@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,24 +16,18 @@ from ..aws.session import Aws
 from ..changes import UNKNOWN, Changes
 from ..errors import AwsError, Interrupted, InvalidInput, SlipwayError, WaitTimeout
 from ..interrupt import held
-from ..polling import Deadline
+from ..polling import Deadline, delays
 from ..progress import Phases, Progress
-from . import changeset, events, parameters, proposal, report
-from .delete import remove, settled
+from . import changeset, events, parameters, proposal, recovery, report
+from .delete import refuse_protected, remove, settled, take_protection
 from .options import Options
 from .template import Template, from_summary, load, same
-from .waiting import Watch
+from .waiting import Watch, moment
 
 #: States in which comparing template and parameters says as much as a change set.
 _COMPARABLE = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 _SUCCESS = _COMPARABLE
-#: First creates that failed: CloudFormation takes nothing but their deletion.
-_DEAD = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "DELETE_FAILED"})
 _ROUNDS = 6
-
-
-class _Moved(Exception):
-    """Somebody else changed the stack between our plan and its execution: plan anew."""
 
 
 @dataclass
@@ -56,11 +51,11 @@ class _Plan:
 class Present:
     """state=present.
 
-    hide: called with every secret as soon as it is known, before anything could be printed.
+    hide: called with the template as soon as it is known, which tells the secrets, before anything could be printed.
     """
 
     def __init__(self, aws: Aws, options: Options, progress: Progress, check: bool,
-                 hide: Callable[[frozenset[str]], None] = lambda _: None) -> None:
+                 hide: Callable[[Template], None] = lambda _: None) -> None:
         self._aws = aws
         self._o = options
         self._progress = progress
@@ -70,6 +65,12 @@ class Present:
         self._deadline = Deadline(options.wait_timeout)
         self._proposal: proposal.Proposal | None = None
         self._watch: Watch | None = None
+        #: The stack as the present round began with it; whether it is known to have changed since an earlier look.
+        self._found: dict[str, Any] | None = None
+        self._touched = False
+        #: What was done to the stack before it was planned, as a change; the events of that.
+        self._recovered: tuple[str, str] | None = None
+        self._earlier: list[dict[str, Any]] = []
         self._recreated = False
         self._goes_on = ""
         self._plan_in_work: _Plan | None = None
@@ -78,18 +79,13 @@ class Present:
         """The module's result. Raises SlipwayError."""
         o = self._o
         if o.template:
-            self._hide(parameters.secrets(o.given(o.template), o.template))
+            self._hide(o.template)
             # Everything that can be refused without AWS is refused now: every name is taken for a present one.
             parameters.plan(o.given(o.template), dict.fromkeys(o.template.parameters, ""), o.template)
         if o.unknown_inputs:
             return self._blind(None)
         try:
-            for _ in range(_ROUNDS):
-                try:
-                    return self._round()
-                except _Moved as moved:
-                    self._progress.say(f"{o.name}: {moved}; planning anew", "warn")
-                    self._drop_proposal()
+            return self._rounds()
         except Interrupted as interruption:
             raise self._stopped(interruption) from interruption
         except WaitTimeout as timeout:
@@ -99,23 +95,44 @@ class Present:
             # first is what counts.
             with suppress(SlipwayError):
                 self._drop_proposal()
-        raise SlipwayError(f"Stack {o.name} was changed by somebody else {_ROUNDS} times while we planned.",
+
+    def _rounds(self) -> dict[str, Any]:
+        """Plan and apply; anew where the stack moved on in between."""
+        before: tuple[Any, ...] | None = None
+        for pause, _ in zip(delays(first=0.5, factor=2), range(_ROUNDS), strict=False):
+            try:
+                return self._round()
+            except proposal.Superseded as moved:
+                # What cannot be deleted now is in somebody's hands; with us nobody waits for it.
+                with suppress(AwsError):
+                    self._drop_proposal()
+                if not moved.busy and moment(self._found) == before:
+                    raise moved.error from moved  # nobody changed anything, so that is how it is
+                before = moment(self._found)
+                self._touched = True
+                self._progress.say(f"{self._o.name}: {moved}; planning anew", "warn")
+            time.sleep(self._deadline.cap(pause))
+        raise SlipwayError(f"Stack {self._o.name} was changed by somebody else {_ROUNDS} times while we planned.",
                            "Run this again when the others are done.")
 
     def _round(self) -> dict[str, Any]:
         with self._phases("read"):
-            stack = settled(self._aws, self._o, self._progress, self._deadline)
+            stack = self._found = settled(self._aws, self._o, self._progress, self._deadline, anew=self._touched)
         status = stack["StackStatus"] if stack else ""
-        if stack and (status in _DEAD or status == "CREATE_FAILED" and not self._o.disable_rollback):
+        if stack and recovery.is_dead(self._o, status):
             return self._recreate(stack)
-        if stack and status == "UPDATE_ROLLBACK_FAILED":
+        if stack and recovery.needs_rollback(self._o, status):
             if self._check:
                 return self._after_rollback(stack)
-            stack = self._continue_rollback(stack)
+            stack = self._turn_back(stack)
         with self._phases("plan"):
             plan = self._plan(stack)
         if not plan.changes.changed:
-            return self._result(stack, plan, changed=False)
+            if not self._recovered:
+                return self._result(stack, plan, changed=False)
+            plan.changes.add(f"stack {self._o.name}", *self._recovered)
+            summary = f"{self._o.name}: {self._recovered[1]}"
+            return self._result(stack, plan, changed=True, **{**self._shown(plan), "summary": summary})
         changeset.refuse_destruction(plan.resources, self._o.allow_replacement, self._o.protected)
         if self._check:
             with self._phases("plan"):
@@ -132,7 +149,7 @@ class Present:
         o = self._o
         creating = stack is None or stack["StackStatus"] == "REVIEW_IN_PROGRESS"
         template = self._template(None if creating else stack)
-        self._hide(parameters.secrets(o.given(template), template))
+        self._hide(template)
         previous = {} if creating or stack is None else report.parameters(stack)
         plan = _Plan(stack, template, parameters.plan(o.given(template), previous, template),
                      _merged_tags(o, {} if stack is None else report.tags(stack)), Changes(f"stack {o.name}"))
@@ -168,7 +185,8 @@ class Present:
         o, stack, template = self._o, plan.stack, plan.template
         assert stack is not None
         previous = report.parameters(stack)
-        if (stack["StackStatus"] not in _COMPARABLE or template.hidden_inputs or plan.parameters.secrets
+        if (stack["StackStatus"] not in _COMPARABLE or template.hidden_inputs
+                or parameters.gives_secret(o.given(template), template)
                 or plan.tags != report.tags(stack) or set(previous) != set(template.parameters)
                 or (o.notification_arns is not None
                     and sorted(o.notification_arns) != sorted(stack.get("NotificationARNs", [])))
@@ -193,7 +211,8 @@ class Present:
             given = self._o.given(plan.template).get(declaration.name)
             kept = p.get("ParameterValue") if "ResolvedValue" in p else declaration.default
             name = str(given) if given is not None else kept
-            if not name:
+            # Another path is a change, whatever is behind it today.
+            if not name or "ResolvedValue" in p and name != p.get("ParameterValue"):
                 return False
             names[declaration.name] = name
             present[declaration.name] = p.get("ResolvedValue") or p.get("ParameterValue", "")
@@ -209,12 +228,10 @@ class Present:
         """Make the change set and read it into the plan."""
         o, stack = self._o, plan.stack
         self._proposal = proposal.Proposal(self._aws, o, None if plan.creating else stack,
-                                           existed=stack is not None)
-        try:
-            plan.change_set = self._proposal.create(plan.template, plan.parameters.request, plan.tags,
-                                                    _rollback_configuration(o, stack))
-        except proposal.Superseded as superseded:
-            raise _Moved(str(superseded)) from superseded
+                                           existed=stack is not None, progress=self._progress,
+                                           deadline=self._deadline)
+        plan.change_set = self._proposal.create(plan.template, plan.parameters.request, plan.tags,
+                                                _rollback_configuration(o, stack))
         if changeset.is_empty(plan.change_set):
             plan.change_set = None
             self._drop_proposal()
@@ -275,18 +292,15 @@ class Present:
             assert self._proposal is not None
             with self._phases("create" if plan.creating else "update"):
                 token = f"slipway-{uuid.uuid4().hex}"
-                try:
-                    with held():
-                        self._proposal.execute(token)
-                        self._watch = Watch(self._aws, stack_id, self._progress, plan.change_set["ServerTime"], token,
-                                            partial(report.explain, self._aws))
-                        self._plan_in_work = plan
-                except proposal.Superseded as superseded:
-                    raise _Moved(str(superseded)) from superseded
+                with held():
+                    self._proposal.execute(token)
+                    self._watch = Watch(self._aws, stack_id, self._progress, plan.change_set["ServerTime"], token,
+                                        partial(report.explain, self._aws), stack, self._proposal.finished)
+                    self._plan_in_work = plan
                 stack = self._watch.wait(self._deadline, f"the {self._verb(plan)} of {o.name}")
             if stack["StackStatus"] not in _SUCCESS:
                 raise report.failure(self._aws, o.name, self._verb(plan), stack, self._watch.events, self._phases,
-                                     self._watch.explanations, **self._shown(plan))
+                                     self._watch.explanations, self._earlier, **self._shown(plan))
         with self._phases("settings"):
             if plan.policy and plan.creating:
                 cloudformation.set_stack_policy(self._aws, stack_id, plan.policy)
@@ -309,41 +323,52 @@ class Present:
                                "Give 'recreate_failed: true' to delete it and create it anew.")
         if self._recreated:
             raise SlipwayError(f"Stack {self._o.name} is in {status} again after it was deleted.")
-        if self._check:
-            return self._blind(stack)
         if self._o.template is None and self._o.template_url is None:
             raise InvalidInput(f"Stack {self._o.name} is in {status}; to create it anew a template is needed.",
                                "Give 'template' or 'template_url'.")
-        self._recreated = True
+        refuse_protected(self._o, stack)
+        with self._phases("plan"):
+            # All that would be refused of the new stack, before the old one is deleted.
+            template = self._template(None)
+            self._hide(template)
+            values = parameters.plan(self._o.given(template), {}, template)
+            self._check_capabilities(_Plan(None, template, values, {}, Changes("")))
+            left = recovery.left_of(self._aws, self._o, stack, template)
+            changeset.refuse_destruction(left, self._o.allow_replacement, self._o.protected)
+        if self._check:
+            return self._blind(stack, left)
+        self._recreated = self._touched = True
         self._goes_on = "deletion"
         self._progress.say(f"{self._o.name}: {status} from an earlier run, deleting it to create it anew", "warn")
         with self._phases("delete"):
-            remove(self._aws, self._o, stack, self._progress, self._deadline, [], self._phases)
+            take_protection(self._aws, stack)
+            remove(self._aws, self._o, stack, self._progress, self._deadline, self._earlier, self._phases)
         self._goes_on = ""
         return self._round()
 
-    def _continue_rollback(self, stack: dict[str, Any]) -> dict[str, Any]:
-        o, name = self._o, self._o.name
-        self._progress.say(f"{name}: UPDATE_ROLLBACK_FAILED from an earlier run, continuing the rollback", "warn")
+    def _turn_back(self, stack: dict[str, Any]) -> dict[str, Any]:
+        self._goes_on = "rollback"
+        self._recovered = stack["StackStatus"], recovery.TURNED_BACK[stack["StackStatus"]]
+        self._touched = True
         with self._phases("rollback"):
-            token = f"slipway-{uuid.uuid4().hex}"
-            self._goes_on = "rollback"
-            cloudformation.continue_update_rollback(self._aws, stack["StackId"], o.skip_resources, token)
-            watch = Watch(self._aws, stack["StackId"], self._progress, stack["ServerTime"], token)
-            stack = watch.wait(self._deadline, f"the rollback of {name}")
+            stack = recovery.turn_back(self._aws, self._o, stack, self._progress, self._deadline, self._phases,
+                                       self._earlier)
         self._goes_on = ""
-        if stack["StackStatus"] != "UPDATE_ROLLBACK_COMPLETE":
-            raise report.failure(self._aws, name, "rollback", stack, watch.events, self._phases)
         return stack
 
     def _after_rollback(self, stack: dict[str, Any]) -> dict[str, Any]:
-        """Check mode cannot plan here: CloudFormation makes no change set of a stack whose rollback failed."""
+        """Check mode cannot plan here: what the rollback brings back only the rollback tells."""
+        status = stack["StackStatus"]
         changes = Changes(f"stack {self._o.name}")
-        changes.add(f"stack {self._o.name}", "UPDATE_ROLLBACK_FAILED", "rollback continued, then planned anew")
-        return report.result(self._aws, stack, self._phases, self._o.template, changed=True, diff=changes.diff())
+        changes.add(f"stack {self._o.name}", status, f"{recovery.TURNED_BACK[status]}, then planned anew")
+        return report.result(self._aws, stack, self._phases, self._o.template, changed=True, diff=changes.diff(),
+                             summary=f"{self._o.name}: {recovery.TURNED_BACK[status]}, then planned anew")
 
-    def _blind(self, dead: dict[str, Any] | None) -> dict[str, Any]:
-        """The plan from the template alone, in check mode: inputs are unknown yet, or the stack is to be made anew."""
+    def _blind(self, dead: dict[str, Any] | None, left: Iterable[changeset.ResourceChange] = ()) -> dict[str, Any]:
+        """The plan from the template alone, in check mode: inputs are unknown yet, or the stack is to be made anew.
+
+        left: what the stack that is deleted for that still holds.
+        """
         o = self._o
         if not self._check:
             raise InvalidInput(f"Parameters {', '.join(o.unknown_inputs)} of stack {o.name} are {UNKNOWN!r}.",
@@ -353,6 +378,8 @@ class Present:
         resources: list[changeset.ResourceChange] = []
         if dead:
             changes.add(f"stack {o.name}", dead["StackStatus"], "deleted and created anew")
+            for r in left:
+                changes.add(f"{r.logical} ({r.type})", r.physical, r.what)
         if template:
             # Whether the stack exists was not asked: what has no default may have a previous value.
             previous = {} if dead else {d.name: UNKNOWN for d in template.parameters.values() if d.default is None}
@@ -377,7 +404,8 @@ class Present:
                                "Run this again to wait for its end.")
         if self._watch is None:
             self._progress.say(f"{said}; nothing was changed", "warn")
-            self._drop_proposal()
+            with suppress(AwsError):
+                self._drop_proposal()
             return Interrupted(f"{said} before stack {self._o.name} was changed.", interruption.remedy)
         plan = self._plan_in_work
         assert plan is not None
@@ -389,15 +417,17 @@ class Present:
                            f"{_undone(plan.creating, status)}.", report.remedy(status), status=status)
 
     def _timed_out(self, timeout: WaitTimeout) -> SlipwayError:
+        timeout.details["verdict"] = "timed_out"
         if self._watch is None or self._o.on_timeout == "leave":
             if self._watch is None:
-                self._drop_proposal()
+                with suppress(AwsError):
+                    self._drop_proposal()
             return timeout
         plan = self._plan_in_work
         assert plan is not None
         status = self._undo(plan, timeout.message)
         return WaitTimeout(f"{timeout.message} It was {_undone(plan.creating, status)}.", report.remedy(status),
-                           status=status)
+                           status=status, **timeout.details)
 
     def _undo(self, plan: _Plan, why: str) -> str:
         """Cancel the update, or delete the half-made stack; wait for the end. The status then."""
@@ -431,8 +461,9 @@ class Present:
     def _result(self, stack: dict[str, Any] | None, plan: _Plan, **more: Any) -> dict[str, Any]:
         if self._o.with_resources and stack is not None and stack.get("StackId"):
             more["resources"] = report.resources(cloudformation.stack_resources(self._aws, stack["StackId"]))
-        if self._watch:
-            more["events"] = [events.report(e) for e in self._watch.events]
+        if self._watch or self._earlier:
+            seen = [*self._earlier, *(self._watch.events if self._watch else [])]
+            more["events"] = [events.report(e) for e in seen]
         found = report.result(self._aws, stack, self._phases, plan.template, **more)
         found["stack_name"] = self._o.name
         return found

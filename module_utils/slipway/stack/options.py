@@ -77,7 +77,7 @@ def from_params(params: dict[str, Any]) -> Options:
         template_bucket=params.get("template_bucket"),
         parameters={**(params.get("parameters") or {}), **(params.get("secret_parameters") or {})},
         optional_parameters=params.get("optional_parameters") or {},
-        tags=None if params.get("tags") is None else {k: scalar(v) for k, v in params["tags"].items()},
+        tags=None if params.get("tags") is None else _tags(params["tags"]),
         purge_tags=params["purge_tags"],
         capabilities=params.get("capabilities") or [],
         role_arn=params.get("role_arn"),
@@ -100,6 +100,13 @@ def from_params(params: dict[str, Any]) -> Options:
         wait_timeout=params.get("wait_timeout") or None,
         with_resources=params["with_resources"],
     )
+
+
+def _tags(given: dict[str, Any]) -> dict[str, str]:
+    for key, value in given.items():
+        if value is None:
+            raise InvalidInput(f"Tag {key} has no value.", "Give one ('' is one too), or leave the tag out.")
+    return {str(key): scalar(value) for key, value in given.items()}
 
 
 def _trigger(given: Any) -> dict[str, str]:

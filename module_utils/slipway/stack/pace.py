@@ -28,6 +28,10 @@ class Pace:
         self._at = clock()
         self._begin()
 
+    def first(self) -> float:
+        """Seconds to the first question."""
+        return next(delays(first=0.2))
+
     def next(self, calls: int = 1, news: bool = False, soon: bool = False,
              window: tuple[float, float] | None = None) -> float:
         """calls: what the last answer cost, and the next will. news: it said something new. soon: nothing is left that

@@ -67,6 +67,11 @@ def secrets(given: dict[str, Any], template: Template) -> frozenset[str]:
                      if d.no_echo and given.get(d.name) not in (None, ""))
 
 
+def gives_secret(given: dict[str, Any], template: Template) -> bool:
+    """Whether a NoEcho parameter is given, '' included: nobody can tell whether the stack has that value."""
+    return any(d.no_echo and given.get(d.name) is not None for d in template.parameters.values())
+
+
 def check(declaration: Declaration, text: str) -> str:
     """What CloudFormation would refuse of `text`, in words; '' if nothing. A NoEcho value is never repeated."""
     d = declaration

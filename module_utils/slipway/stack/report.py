@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +11,16 @@ from ..aws.session import Aws
 from ..changes import HIDDEN
 from ..errors import AwsError, InvalidInput, SlipwayError
 from ..progress import Phases
+from ..rollout.causes import UNKNOWN_CAUSE
 from . import events
 from .template import Template
 
 _SERVICE_TYPE = "AWS::ECS::Service"
 _DENIED = re.compile(r"not authorized to perform|AccessDenied")
+#: How CloudFormation says that a service's rollout was begun and came to nothing, and not that it was refused.
+_ROLLOUT = re.compile(r"circuit breaker|stabili[sz]|exceeded attempts to wait"
+                      r"|deployment (?:has |was )?(?:failed|stopped|rolled back)", re.IGNORECASE)
+_SUPERSEDED = re.compile(r"deployment was superseded", re.IGNORECASE)
 
 
 def result(aws: Aws, stack: dict[str, Any] | None, phases: Phases, template: Template | None = None,
@@ -65,10 +71,12 @@ def resources(summaries: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def failure(aws: Aws, name: str, what: str, stack: dict[str, Any], seen: list[dict[str, Any]], phases: Phases,
-            explanations: dict[str, Any] | None = None, **more: Any) -> SlipwayError:
+            explanations: dict[str, Any] | None = None, earlier: Sequence[dict[str, Any]] = (),
+            **more: Any) -> SlipwayError:
     """The error of an operation that failed, led by its root cause.
 
-    what: `creation`, `update`, `deletion`. explanations: what explain() found out, by EventId.
+    what: `creation`, `update`, `deletion`, `rollback`. explanations: what explain() found out, by EventId. earlier: the
+    events of what this run did to the stack before that.
     """
     status = stack.get("StackStatus", "")
     cause = events.root_cause(seen)
@@ -79,9 +87,27 @@ def failure(aws: Aws, name: str, what: str, stack: dict[str, Any], seen: list[di
         text = f"{cause.logical} ({cause.type}): {why.cause.rstrip('.')}"
         evidence = [f"CloudFormation: {cause.reason}", *why.evidence]
     return SlipwayError(
-        f"{text}. The {what} of stack {name} ended in {status}.", remedy(status), evidence=evidence,
-        **result(aws, stack, phases, root_cause=text, events=[events.report(e) for e in seen],
+        f"{text}. The {what} of stack {name} ended in {status}.",
+        # on_failure=delete
+        remedy(status) or ("Nothing of it is left. Correct the cause and run this again."
+                           if status == "DELETE_COMPLETE" else ""), evidence=evidence,
+        **result(aws, stack, phases, root_cause=text, verdict=verdict(status, cause, why),
+                 cause_kind=why.kind if why else "", events=[events.report(e) for e in [*earlier, *seen]],
                  failed_events=[events.report(e) for e in events.failures(seen)], **more))
+
+
+def verdict(status: str, cause: events.Cause | None, why: Any = None) -> str:
+    """What a failed operation is called, in module ecs_rollout's words where the rollout of a service decided.
+
+    status: the stack's at its end. why: what explain() found out about the cause, None for nothing.
+    """
+    if not cause or cause.type != _SERVICE_TYPE or status != "UPDATE_ROLLBACK_COMPLETE":
+        return "stack_failed"
+    if _SUPERSEDED.search(cause.reason):
+        return "superseded"
+    # The tasks of a service whose update was refused have nothing to tell.
+    begun = _ROLLOUT.search(cause.reason) or (why and why.kind != UNKNOWN_CAUSE.kind)
+    return "rolled_back" if begun else "stack_failed"
 
 
 def remedy(status: str) -> str:
@@ -93,7 +119,8 @@ def remedy(status: str) -> str:
                                   "'skip_resources'.",
         "DELETE_FAILED": "Remove what is in the way and run this again, or name it in 'retain_resources'.",
         "CREATE_FAILED": "Correct the cause and run this again.",
-        "UPDATE_FAILED": "Correct the cause and run this again.",
+        "UPDATE_FAILED": "Correct the cause and run this again; without 'disable_rollback: true' the stack is rolled "
+                         "back first.",
     }.get(status, "")
 
 

@@ -16,6 +16,10 @@ INLINE_LIMIT = 51_200
 URL_LIMIT = 1_048_576
 
 _SSM_TYPE = "AWS::SSM::Parameter::"
+#: What of IAM has to be acknowledged (AWS: CreateChangeSet, Capabilities); an OIDC provider, for one, has not.
+_ACKNOWLEDGED = frozenset(f"AWS::IAM::{kind}" for kind in (
+    "AccessKey", "Group", "InstanceProfile", "ManagedPolicy", "Policy", "Role", "User", "UserToGroupAddition"))
+_STACKS = frozenset({"AWS::CloudFormation::Stack", "AWS::Serverless::Application"})
 _NAMES = {
     "AWS::IAM::Group": "GroupName",
     "AWS::IAM::InstanceProfile": "InstanceProfileName",
@@ -56,6 +60,7 @@ class Template:
     document: dict[str, Any]
     parameters: dict[str, Declaration] = field(default_factory=dict)
     summary_capabilities: dict[str, list[str]] | None = None
+    summary_types: frozenset[str] = frozenset()
 
     @property
     def size(self) -> int:
@@ -75,7 +80,7 @@ class Template:
     @property
     def nested(self) -> bool:
         """Whether it makes stacks of its own."""
-        return any(r.get("Type") == "AWS::CloudFormation::Stack" for r in self.resources.values())
+        return not _STACKS.isdisjoint(self.summary_types | _types(self.document.get("Resources")))
 
     @property
     def capabilities(self) -> dict[str, list[str]]:
@@ -86,7 +91,7 @@ class Template:
         named: list[str] = []
         for logical, resource in self.resources.items():
             kind = str(resource.get("Type", ""))
-            if not kind.startswith("AWS::IAM::"):
+            if kind not in _ACKNOWLEDGED:
                 continue
             properties = resource.get("Properties")
             own_name = isinstance(properties, dict) and _NAMES.get(kind, "") in properties
@@ -152,7 +157,20 @@ def from_summary(summary: dict[str, Any], url: str) -> Template:
     }
     capabilities = {c: [summary.get("CapabilitiesReason") or url] for c in summary.get("Capabilities", [])
                     if c != "CAPABILITY_AUTO_EXPAND"}
-    return Template(url, None, {}, parameters, capabilities)
+    return Template(url, None, {}, parameters, capabilities, frozenset(summary.get("ResourceTypes", [])))
+
+
+def _types(resources: Any) -> frozenset[str]:
+    """Types of the resources, those in a Fn::ForEach included."""
+    if not isinstance(resources, dict):
+        return frozenset()
+    found: set[str] = set()
+    for logical, resource in resources.items():
+        if str(logical).startswith("Fn::ForEach") and isinstance(resource, list):
+            found.update(*(_types(part) for part in resource))
+        elif isinstance(resource, dict):
+            found.add(str(resource.get("Type", "")))
+    return frozenset(found)
 
 
 def parse(body: str, source: str) -> Any:
@@ -178,12 +196,22 @@ def parse(body: str, source: str) -> Any:
 
 def same(one: Any, other: Any) -> bool:
     """Whether two templates, each as text or as data, mean the same."""
-    if one == other:
+    if isinstance(one, str) and one == other:
         return True
     try:
-        return bool(_data(one) == _data(other))
+        return _alike(_data(one), _data(other))
     except InvalidInput:
         return False
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Equal, types included: to CloudFormation 0 is not false, and 1.0 not 1."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        return ({(type(k), k) for k in one} == {(type(k), k) for k in other}
+                and all(_alike(value, other[key]) for key, value in one.items()))
+    if isinstance(one, list) and isinstance(other, list):
+        return len(one) == len(other) and all(map(_alike, one, other))
+    return type(one) is type(other) and bool(one == other)
 
 
 def _data(template: Any) -> Any:

@@ -30,13 +30,15 @@ class Watch:
     """The events of one operation on the stack `stack_id` (an ARN) and on the stacks nested in it.
 
     since: server time before the operation began; older events are of others. token: the operation's
-    ClientRequestToken, which tells events apart within that second. events: all seen, oldest first. explain: asked of
-    each failure as it happens, with `since`, for the rollback that follows takes the evidence away; what it answers is
-    in `explanations`, by EventId.
+    ClientRequestToken, which tells events apart within that second; '' for an operation of others. events: all seen,
+    oldest first. explain: asked of each failure as it happens, with `since`, for the rollback that follows takes the
+    evidence away; what it answers is in `explanations`, by EventId. before: the stack before the operation, for AWS may
+    tell that for a moment more. finished: asked in doubt whether the operation is over; it may raise.
     """
 
     def __init__(self, aws: Aws, stack_id: str, progress: Progress, since: datetime, token: str = "",
-                 explain: Callable[[dict[str, Any], datetime], Any] | None = None) -> None:
+                 explain: Callable[[dict[str, Any], datetime], Any] | None = None,
+                 before: dict[str, Any] | None = None, finished: Callable[[], bool] | None = None) -> None:
         self._aws = aws
         self._stack_id = stack_id
         self._progress = progress
@@ -46,6 +48,9 @@ class Watch:
         self._nested: dict[str, str] = {}
         self._ended: set[str] = set()
         self._explain = explain
+        self._before = moment(before)
+        self._finished = finished
+        self._heard = False
         self.events: list[dict[str, Any]] = []
         self.explanations: dict[str, Any] = {}
         self._open: dict[str, str] = {}
@@ -62,10 +67,13 @@ class Watch:
 
     def poll(self) -> list[dict[str, Any]]:
         """Ask for news, show and return them, oldest first."""
-        new = self._news(self._stack_id, "")
+        seen: set[str] = set()
+        new = self._news(self._stack_id, "", seen)
         for arn, path in list(self._nested.items()):
             if arn not in self._ended:
-                new += self._news(arn, path)
+                new += self._news(arn, path, seen)
+        # Only now: of a question that failed on its way all is asked again.
+        self._seen |= seen
         # A nested stack that ended in this round has told its last.
         self._ended |= {e["PhysicalResourceId"] for e in new
                         if e.get("PhysicalResourceId") in self._nested and _is_end(e)}
@@ -84,7 +92,7 @@ class Watch:
         pace = Pace()
         silent = 0
         ending = False
-        time.sleep(deadline.cap(0.2))
+        time.sleep(deadline.cap(pace.first()))
         while True:
             self._calls = 0
             new = self._patiently(self.poll) or [] if silent < _SILENT and self._patiently(self._moved) else []
@@ -96,11 +104,13 @@ class Watch:
                 # The stack has the last word.
                 silent = 0
                 stack = self._patiently(self._described)
-                if stack and not in_progress(stack["StackStatus"]):
+                if stack and self._is_over(stack):
                     if "StackName" in stack and (self._nested or not new):
-                        self.poll()
+                        self._last_words()
                     return dict(stack)
             if deadline.passed:
+                if self._aws.shared:
+                    self._patiently(self.poll)  # the status alone names no resource
                 raise WaitTimeout(f"{what[:1].upper()}{what[1:]} has not ended after {duration(deadline.elapsed)}; "
                                   f"still in progress: {', '.join(self.unfinished()) or 'the stack itself'}.",
                                   "Raise wait_timeout, or run this again: it waits for what is in progress.")
@@ -112,6 +122,22 @@ class Watch:
                 continue
             soon = ending or self._begun and not self._open
             time.sleep(deadline.cap(pace.next(self._calls, bool(new), soon, self._forecast.window(time.time()))))
+
+    def _is_over(self, stack: dict[str, Any]) -> bool:
+        """Whether the stack is at rest, and after the operation rather than still before it."""
+        if in_progress(stack["StackStatus"]):
+            return False
+        if stack["StackStatus"] == "DELETE_COMPLETE":
+            return True
+        review = stack["StackStatus"] == "REVIEW_IN_PROGRESS"
+        if not review and (self._heard or moment(stack) != self._before):
+            return True
+        return bool(self._finished and self._patiently(self._finished) and not review)
+
+    def _last_words(self) -> None:
+        """The events that came since the last look, the cause of a failure perhaps among them."""
+        while self._patiently(self.poll) is None:
+            time.sleep(_TOGETHER)
 
     def _moved(self) -> bool:
         """Whether there may be news. In a run of several services the status tells, of all their stacks in one call."""
@@ -142,7 +168,8 @@ class Watch:
         """Resources that began and have not ended."""
         return list(self._open.values())
 
-    def _news(self, arn: str, path: str) -> list[dict[str, Any]]:
+    def _news(self, arn: str, path: str, seen: set[str]) -> list[dict[str, Any]]:
+        """Events that are new, oldest first. seen: their ids are added to it."""
         self._calls += 1
         new: list[dict[str, Any]] = []
         for page in cloudformation.stack_events(self._aws, arn):
@@ -150,17 +177,21 @@ class Watch:
                 if event["EventId"] in self._seen or self._is_older(event, path):
                     self._learn(arn, path, page[number:])
                     return new[::-1]
-                self._seen.add(event["EventId"])
+                seen.add(event["EventId"])
                 if event.get("ResourceStatus") == "REVIEW_IN_PROGRESS":
                     continue  # the preview's, not the operation's
                 new.append({**event, "Path": path})
         return new[::-1]
 
     def _learn(self, arn: str, path: str, earlier: list[dict[str, Any]]) -> None:
-        """What is on the page anyway, of operations before this one."""
+        """What is on the page anyway, of operations before this one; of one of others, what it began before we came."""
         if arn not in self._known:
             self._known.add(arn)
-            self._forecast.learn([{**event, "Path": path} for event in earlier])
+            earlier = [{**event, "Path": path} for event in earlier]
+            self._forecast.learn(earlier)
+            if not self._tokens and not path:
+                for event in events.of_last_operation(earlier):
+                    self._track(event)
 
     def _is_older(self, event: dict[str, Any], path: str) -> bool:
         if event["Timestamp"] < self._since:
@@ -172,6 +203,8 @@ class Watch:
 
     def _note(self, event: dict[str, Any]) -> None:
         status = event.get("ResourceStatus", "")
+        if not event["Path"] and event.get("ClientRequestToken", "") in {"", *self._tokens}:
+            self._heard = True
         self._progress.say(events.line(event), events.tone(status))
         self._forecast.note(event, time.time())
         if events.is_of_stack(event):
@@ -179,11 +212,15 @@ class Watch:
         if self._explain and status.endswith("_FAILED") and (why := self._explain(event, self._since)):
             self.explanations[event["EventId"]] = why
         arn = event.get("PhysicalResourceId", "")
-        name = event["Path"] + event["LogicalResourceId"]
         if event.get("ResourceType") == _STACK and arn.startswith("arn:"):
-            self._nested.setdefault(arn, f"{name}/")
+            self._nested.setdefault(arn, f"{event['Path']}{event['LogicalResourceId']}/")
             if in_progress(status):
                 self._ended.discard(arn)
+        self._track(event)
+
+    def _track(self, event: dict[str, Any]) -> None:
+        """What a resource's event says of what is in progress."""
+        status, name = event.get("ResourceStatus", ""), event["Path"] + event["LogicalResourceId"]
         self._begun = True
         if in_progress(status):
             self._open[name] = f"{name} ({event['ResourceType']})"
@@ -194,6 +231,11 @@ class Watch:
 def in_progress(status: str) -> bool:
     """Whether a stack or resource of this status is being worked on. REVIEW_IN_PROGRESS is a stack at rest."""
     return status.endswith("_IN_PROGRESS") and status != "REVIEW_IN_PROGRESS"
+
+
+def moment(stack: dict[str, Any] | None) -> tuple[Any, ...]:
+    """Tells whether a stack was worked on in between: equal for the same stack at rest."""
+    return tuple((stack or {}).get(key) for key in ("StackId", "StackStatus", "LastUpdatedTime"))
 
 
 def duration(seconds: float) -> str:

@@ -54,10 +54,56 @@ def test_values_of_the_change_set() -> None:
     ({"A": ["x"]}, {"A": ["x", "y"]}, Change("A", ["x"], ["x", "y"])),
     ({"A": {"Fn::GetAtt": ["B", "Arn"]}}, {"A": {"Ref": "B"}}, Change("A", "!GetAtt B.Arn", "!Ref B")),
     ({}, {"NextToken": "1"}, Change("NextToken", None, "1")),
+    ({}, {"OAuth": {"RefreshToken": "a"}}, Change("OAuth.RefreshToken", None, HIDDEN)),
+    ({}, {"Policy": {"Reference": "a"}}, Change("Policy.Reference", None, "a")),
+    ({"Name": "/db-password", "Value": "a"}, {"Name": "/db-password", "Value": "b"},
+     Change("Value", HIDDEN, f"{HIDDEN}, changed")),
+    ({}, {"E": {"Fn::If": ["C", {"Password": "a"}, 1]}},
+     Change("E", None, f'!If ["C", {{"Password": "{HIDDEN}"}}, 1]')),
+    ({"E": {"Fn::If": ["C", {"Password": "a"}]}}, {"E": {"Fn::If": ["C", {"Password": "b"}]}},
+     Change("E", f'!If ["C", {{"Password": "{HIDDEN}"}}]', f'!If ["C", {{"Password": "{HIDDEN}"}}], changed')),
 ])
 def test_property(before: dict[str, Any], after: dict[str, Any], shown: Change | None) -> None:
     change_set = _change(BeforeContext=_context(**before), AfterContext=_context(**after))
     assert _properties(change_set, secrets=("s3cr3t",)) == ([shown] if shown else [])
+
+
+@pytest.mark.parametrize("entries", [
+    pytest.param([{"Name": "DB_PASSWORD", "Value": "s3cret"}, {"Name": "DB_PASSWORD", "Value": "s3cret too"}],
+                 id="a name that comes twice"),
+    pytest.param([{"Name": {"Fn::Sub": "${App}_PASSWORD"}, "Value": "s3cret"}], id="a name that is no text"),
+    pytest.param([{"Key": "DB_PASSWORD", "Value": "s3cret"}, {"Value": "plain"}], id="not all have a name"),
+    pytest.param([{"Namespace": "env", "OptionName": "DB_PASSWORD", "Value": "s3cret"}], id="Elastic Beanstalk's"),
+])
+def test_secret_by_the_name_beside_it(entries: list[dict[str, Any]]) -> None:
+    found = _properties(_change(Action="Add", AfterContext=_context(Environment=entries)))
+    shown = {c.subject: c.after for c in found}
+    assert shown["Environment[0].Value"] == HIDDEN
+    assert "s3cret" not in str(found)
+
+
+def test_masked_by_aws_on_both_sides_and_yet_changed() -> None:
+    details = [{"Target": {"Attribute": "Tags"}}, *(
+        {"Target": {"Attribute": "Properties", "Name": name}}
+        for name in ("Value", "Value", "Url", "Description", "Name", "Hidden"))]
+    same = {"Value": "****", "Url": "https://u:****@h", "Description": "as it was"}
+    assert _properties(_change(Details=details, BeforeContext=_context(**same, Name="a"),
+                               AfterContext=_context(**same, Name="b"))) == [
+        Change("Name", "a", "b"), *(Change(name, HIDDEN, f"{HIDDEN}, changed") for name in ("Value", "Url", "Hidden"))]
+
+
+@pytest.mark.parametrize(("path", "before", "after", "shown"), [
+    ("ContainerDefinitions/0/Environment/3", '{"Name":"DB_PASSWORD","Value":"a"}', '{"Name":"DB_PASSWORD","Value":"b"}',
+     Change("ContainerDefinitions.0.Environment.3", {"Name": "DB_PASSWORD", "Value": HIDDEN},
+            f"{ {'Name': 'DB_PASSWORD', 'Value': HIDDEN} }, changed")),
+    ("ContainerDefinitions/0/Environment/3/Value", "a", "b",
+     Change("ContainerDefinitions.0.Environment.3.Value", HIDDEN, f"{HIDDEN}, changed")),
+    ("Password", "a", "b", Change("Password", HIDDEN, f"{HIDDEN}, changed")),
+    ("Value", "1", None, Change("Value", "1", None)),
+])
+def test_secrets_in_values_of_the_details(path: str, before: str, after: str | None, shown: Change) -> None:
+    target = {"Path": f"/Properties/{path}", "BeforeValue": before, **({"AfterValue": after} if after else {})}
+    assert _properties(_change(Details=[{"Target": target}])) == [shown]
 
 
 def test_values_of_the_details() -> None:

@@ -77,3 +77,9 @@ def test_the_end_is_noticed_soon_where_it_was_expected(took: float) -> None:
     unknown = [next(t for t in polls(end + 10) if t >= end) - end
                for end in (took * chance.gauss(1, 0.1) for _ in range(200))]
     assert took < 15 or statistics.median(late) < statistics.median(unknown) * 0.7
+
+
+def test_the_first_question_comes_within_half_a_second() -> None:
+    firsts = {Pace().first() for _ in range(200)}
+    assert max(firsts) <= 0.5
+    assert len(firsts) > 100, "runs that begin together would ask together"

@@ -56,6 +56,40 @@ def test_an_interruption_is_not_taken_for_a_refusal(monkeypatch: pytest.MonkeyPa
         report.explain(AWS, SERVICE, datetime.now(UTC))
 
 
+BREAKER = ("Resource handler returned message: \"Error occurred during operation 'ECS Deployment Circuit Breaker was "
+           "triggered'.\" (HandlerErrorCode: GeneralServiceException)")
+INVALID = "Resource handler returned message: \"Invalid request\" (HandlerErrorCode: InvalidRequest)"
+CRASH = diagnosis.Diagnosis("Container web crashes on start.", kind="crash")
+
+
+@pytest.mark.parametrize(("status", "change", "why", "verdict"), [
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceStatusReason": BREAKER}, None, "rolled_back"),
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceStatusReason": "Service arn:x did not stabilize."}, None, "rolled_back"),
+    # Whatever CloudFormation says: there are tasks that failed.
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceStatusReason": "Failed"}, CRASH, "rolled_back"),
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceStatusReason": "ECS deployment was superseded by another one"}, None,
+     "superseded"),
+    # Refused, so that nothing was rolled out.
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceStatusReason": INVALID}, diagnosis.Diagnosis("?"), "stack_failed"),
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceStatusReason": "not authorized to perform: ecs:UpdateService"}, None,
+     "stack_failed"),
+    ("UPDATE_ROLLBACK_COMPLETE", {"ResourceType": "AWS::IAM::Role", "ResourceStatusReason": BREAKER}, None,
+     "stack_failed"),
+    ("UPDATE_ROLLBACK_FAILED", {"ResourceStatusReason": BREAKER}, CRASH, "stack_failed"),
+    ("ROLLBACK_COMPLETE", {"ResourceStatusReason": BREAKER}, CRASH, "stack_failed"),
+])
+def test_a_failure_has_the_name_of_what_happened(status: str, change: dict[str, str], why: Any, verdict: str) -> None:
+    error = report.failure(AWS, "web", "update", {"StackStatus": status}, [{**SERVICE, **change}], Phases(),
+                           {"e1": why} if why else None)
+    assert error.details["verdict"] == verdict
+    assert error.details["cause_kind"] == (why.kind if why else "")
+
+
+def test_a_failure_without_any_event_is_the_stacks() -> None:
+    error = report.failure(AWS, "web", "update", {"StackStatus": "UPDATE_ROLLBACK_COMPLETE"}, [], Phases())
+    assert error.details["verdict"] == "stack_failed"
+
+
 @pytest.mark.parametrize("event", [
     {**SERVICE, "ResourceType": "AWS::EC2::VPC"}, {**SERVICE, "PhysicalResourceId": ""}])
 def test_other_resources_explain_nothing(event: dict[str, Any]) -> None:

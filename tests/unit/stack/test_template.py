@@ -56,6 +56,9 @@ def test_what_is_wrong_and_where(body: str, said: str) -> None:
     ("{A: {Type: AWS::IAM::Policy, Properties: {PolicyName: p}}}", {"CAPABILITY_IAM": ["A (AWS::IAM::Policy)"]}),
     ("{A: {Type: AWS::IAM::Role, Properties: {RoleName: r}}, B: {Type: AWS::IAM::Role}}",
      {"CAPABILITY_NAMED_IAM": ["A (AWS::IAM::Role)"]}),
+    ("{A: {Type: AWS::IAM::UserToGroupAddition}}", {"CAPABILITY_IAM": ["A (AWS::IAM::UserToGroupAddition)"]}),
+    # AWS asks for none here.
+    ("{A: {Type: AWS::IAM::OIDCProvider}, B: {Type: AWS::IAM::ServiceLinkedRole}}", {}),
 ])
 def test_capabilities(resources: str, needed: dict[str, list[str]]) -> None:
     assert template.load(f"Resources: {resources}", "t").capabilities == needed
@@ -77,6 +80,25 @@ def test_same_whatever_the_form() -> None:
     assert template.same({"Resources": {"A": {"Type": "X"}}}, "Resources: {A: {Type: X}}")
     assert not template.same(SHORT, SHORT.replace("-q'", "-p'"))
     assert not template.same("Resources: [", SHORT)
+
+
+@pytest.mark.parametrize(("one", "other"), [("0", "false"), ("1.0", "1"), ("1", "'1'"), ("[0]", "[false]"),
+                                            ("{b: 0}", "{b: false}"), ("{1: b}", "{true: b}"), ("[1]", "[1, 1]")])
+def test_not_the_same_as_python_has_it(one: str, other: str) -> None:
+    assert not template.same(f"A: {one}", f"A: {other}")
+    assert not template.same(template.parse(f"A: {one}", ""), f"A: {other}")
+    assert template.same(template.parse(f"A: {one}", ""), f"A: {one}")
+
+
+@pytest.mark.parametrize(("resources", "nested"), [
+    ("{A: {Type: AWS::SQS::Queue}}", False),
+    ("{A: {Type: AWS::CloudFormation::Stack}}", True),
+    ("{A: {Type: AWS::Serverless::Application}}", True),
+    ("{'Fn::ForEach::All': [N, [a, b], {'S${N}': {Type: AWS::CloudFormation::Stack}}]}", True),
+    ("{'Fn::ForEach::All': [N, [a, b], {'S${N}': {Type: AWS::SQS::Queue}}]}", False),
+])
+def test_nested_stacks_wherever_they_are(resources: str, nested: bool) -> None:
+    assert template.load(f"Resources: {resources}", "t").nested is nested
 
 
 @pytest.mark.parametrize(("value", "shown"), [
