@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -99,8 +100,8 @@ def commands(pipeline: Pipeline) -> str:
 
 
 def follow(pipeline: Pipeline, colour: str, say: Say) -> None:
-    """Commit another colour, push it, and tell what happens until the page has it. Raises EmbeddedError with the cause
-    where it does not come to that."""
+    """Commit another colour, push it, and tell what happens until the page has it, or a newer commit's. Raises
+    EmbeddedError with the cause where it does not come to that."""
     from botocore.exceptions import BotoCoreError
 
     before = colour_of(pipeline.page)
@@ -117,7 +118,7 @@ def follow(pipeline: Pipeline, colour: str, say: Say) -> None:
         _git(Path(folder) / "clone", "push", "--quiet", "origin", f"HEAD:{pipeline.branch}")
     clock.say(f"pushed {commit[:7]} to {pipeline.branch}")
     try:
-        _watch(_Execution(pipeline, commit, wanted, clock))
+        newer = _watch(_Execution(pipeline, commit, wanted, clock))
     except BotoCoreError as error:
         raise EmbeddedError(f"The embedded AWS does not answer any more ({error}). {commit[:7]} is in the repository; "
                             "run make demo to go on.") from error
@@ -125,7 +126,10 @@ def follow(pipeline: Pipeline, colour: str, say: Say) -> None:
         say(f"\nNobody watches any more; the pipeline goes on with {commit[:7]}. "
             f"{pipeline.page} shows when it is through.")
         raise
-    say(f"{pipeline.page} is {wanted}, {clock.seconds():.1f} s after the push.")
+    if newer:
+        say(f"{commit[:7]} was released, and {pipeline.page} shows a newer commit by now: {newer[:7]}.")
+    else:
+        say(f"{pipeline.page} is {wanted}, {clock.seconds():.1f} s after the push.")
 
 
 class _Clock:
@@ -177,10 +181,25 @@ class _Execution:
                                                  filter={"pipelineExecutionId": self._id})["actionExecutionDetails"]
         return sorted(found, key=lambda action: action["startTime"])
 
-    def _summary(self) -> dict[str, Any] | None:
+    def overtaken(self) -> str:
+        """The newest later commit that went live; nothing where there is none."""
+        for item in self._executions():
+            if item["pipelineExecutionId"] == self._id:
+                break
+            commit = str((item.get("sourceRevisions") or [{}])[0].get("revisionId") or "")
+            if item["status"] == "Succeeded" and commit not in ("", self.commit):
+                return commit
+        return ""
+
+    def _executions(self) -> list[dict[str, Any]]:
+        """Newest first."""
         found = self._api.list_pipeline_executions(pipelineName=self.pipeline.name)["pipelineExecutionSummaries"]
-        return next((item for item in found if self._id == item["pipelineExecutionId"] or not self._id and any(
-            source.get("revisionId") == self.commit for source in item.get("sourceRevisions", []))), None)
+        return list(found)
+
+    def _summary(self) -> dict[str, Any] | None:
+        return next((item for item in self._executions() if self._id == item["pipelineExecutionId"]
+                     or not self._id and any(source.get("revisionId") == self.commit
+                                             for source in item.get("sourceRevisions", []))), None)
 
     def _tell(self, action: dict[str, Any]) -> None:
         status = action["status"]
@@ -190,7 +209,8 @@ class _Execution:
         summary = str(action.get("output", {}).get("executionResult", {}).get("externalExecutionSummary", "")).strip()
         texts = {"InProgress": "begins", "Succeeded": "is done", "Abandoned": "is abandoned", "Failed": "failed"}
         said = f"{action['stageName']}/{action['actionName']} {texts.get(status, status)}"
-        self.clock.say(f"{said}: {summary}" if summary and status == "Succeeded" else said)
+        # A second line is the address of the build, which was told when it began.
+        self.clock.say(f"{said}: {summary.splitlines()[0]}" if summary and status == "Succeeded" else said)
 
 
 class _Release:
@@ -230,7 +250,7 @@ def releases(stack: str) -> list[dict[str, Any]]:
     items = client("dynamodb").query(
         TableName=_ledger(), KeyConditionExpression="service = :s", ConsistentRead=True,
         ExpressionAttributeValues={":s": {"S": stack}})["Items"]
-    return [json.loads(item["entry"]["S"]) for item in items if item["id"]["S"] != "lock"]
+    return [json.loads(item["entry"]["S"]) for item in items if item["id"]["S"].startswith("release#")]
 
 
 def _ledger() -> str:
@@ -239,11 +259,15 @@ def _ledger() -> str:
     return next((str(name) for name in tables if name.endswith("-ledger")), "")
 
 
-def _watch(execution: _Execution) -> None:
+def _watch(execution: _Execution) -> str:
+    """Until the commit is through and the page has its colour; otherwise the newer commit that the page has instead."""
     while execution.clock.seconds() < _LIMIT_SECONDS:
         status = execution.step()
         if status == "Succeeded" and execution.page_changed:
-            return
+            return ""
+        # Its colour was there too briefly to be seen, and nobody brings it back.
+        if status == "Succeeded" and (newer := execution.overtaken()):
+            return newer
         if status in ("Failed", "Stopped", "Superseded", "Cancelled"):
             raise EmbeddedError(_cause(execution, status))
         time.sleep(_PACE_SECONDS)
@@ -256,13 +280,19 @@ def _cause(execution: _Execution, status: str) -> str:
     who = f"{execution.pipeline.name} with {execution.commit[:7]}"
     if status == "Superseded":
         return f"{who} was superseded: a newer commit took its place."
-    for action in reversed(execution.actions()):
-        if action["status"] == "Failed":
-            result = action.get("output", {}).get("executionResult", {})
-            cause = result.get("errorDetails", {}).get("message") or result.get("externalExecutionSummary")
-            return (f"{who} failed in {action['stageName']}/{action['actionName']}:\n{cause or 'no reason given'}\n"
-                    f"{execution.pipeline.page} serves the version before.")
-    return f"{who} ended: {status}."
+    told = [f"{who} failed in {action['stageName']}/{action['actionName']}:\n{_reason(action)}"
+            for action in reversed(execution.actions()) if action["status"] == "Failed"]
+    if not told:
+        return f"{who} ended: {status}."
+    # A release may have gone well beside an action that failed.
+    shows = "has the new version all the same" if execution.page_changed else "serves the version before"
+    return "\n".join([*told, f"{execution.pipeline.page} {shows}."])
+
+
+def _reason(action: dict[str, Any]) -> str:
+    result = action.get("output", {}).get("executionResult", {})
+    return str(result.get("errorDetails", {}).get("message") or result.get("externalExecutionSummary")
+               or "no reason given")
 
 
 def _committed(pipeline: Pipeline, folder: Path, colour: str, say: Say) -> str:
@@ -283,8 +313,11 @@ def _committed(pipeline: Pipeline, folder: Path, colour: str, say: Say) -> str:
 
 
 def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], cwd=folder, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                          stderr=subprocess.STDOUT)
+    # No configuration of the user's counts: neither signatures nor hooks, nor a repository that the environment names.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
+    environment |= {"GIT_CONFIG_NOSYSTEM": "1", "GIT_CONFIG_GLOBAL": os.devnull, "LC_ALL": "C.UTF-8"}
+    done = subprocess.run(["git", *arguments], cwd=folder, env=environment, text=True, stdin=subprocess.DEVNULL,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode != 0:
         raise EmbeddedError(f"`{shlex.join(['git', *arguments])}` failed:\n{done.stdout.strip()}")
     return done.stdout.strip()

@@ -32,6 +32,12 @@ options:
     description: Seconds within which there has to be an execution.
     type: float
     default: 120
+  wait:
+    description:
+      - Whether its end is awaited. Without, it is only started or found, an execution that failed is no failure, and
+        where there is none C(execution_id) is null.
+    type: bool
+    default: true
   wait_timeout:
     description: Seconds after which waiting for the end is an error; 0 is no limit.
     type: float
@@ -63,12 +69,19 @@ EXAMPLES = r"""
   pipeline_execution:
     pipeline: shop-pipeline
     start: true
+
+- name: See how the newest execution stands
+  pipeline_execution:
+    pipeline: shop-pipeline
+    wait: false
+  register: newest
 """
 
 RETURN = r"""
 status:
   description: V(Succeeded), V(Superseded), or V(InProgress) while it waits for an approval. On failure V(Failed),
-    V(Stopped), V(Cancelled), or V(InProgress) where it took too long.
+    V(Stopped), V(Cancelled), or V(InProgress) where it took too long. Without O(wait) any of them, or null where there
+    is no execution yet.
   returned: always
   type: str
 msg:
@@ -80,7 +93,7 @@ pipeline:
   returned: always
   type: str
 execution_id:
-  description: Id of the execution.
+  description: Id of the execution; null where there is none.
   returned: always
   type: str
 commit:
@@ -133,6 +146,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "commit": {"type": "str"},
     "start": {"type": "bool", "default": False},
     "start_timeout": {"type": "float", "default": 120},
+    "wait": {"type": "bool", "default": True},
     "wait_timeout": {"type": "float", "default": 1800},
     "wait_for_approval": {"type": "bool", "default": False},
     **PROGRESS_ARGUMENTS,
@@ -143,7 +157,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 def work(module: AnsibleModule, progress: Progress) -> dict[str, Any]:
     given = module.params
     request = Request(given["pipeline"], given["execution_id"] or "", given["commit"] or "", given["start"],
-                      given["start_timeout"], given["wait_timeout"] or None, given["wait_for_approval"])
+                      given["start_timeout"], given["wait_timeout"] or None, given["wait_for_approval"], given["wait"])
     return follow(Aws(given), request, progress, module.check_mode)
 
 

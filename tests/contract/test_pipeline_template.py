@@ -107,13 +107,22 @@ def kind(action: Json) -> str:
 # --- stages ---------------------------------------------------------------------------------------------------------
 
 def test_further_stages_are_off_by_default() -> None:
-    assert [name for name, _ in Resolved().actions()] == ["Source/Source", "Build/Release", "Build/Report"]
+    assert [name for name, _ in Resolved().actions()] == [
+        "Source/Source", "Build/Check", "Build/Release", "Build/Report"]
 
 
 def test_all_stages_are_in_the_template_and_in_their_order() -> None:
     assert [name for name, _ in Resolved(**ALL_STAGES).actions()] == [
-        "Source/Source", "Build/Release", "Build/Report", "Staging/Release", "Staging/Report", "Staging/Test",
-        "Approval/Approve", "Production/Release", "Production/Report", "Production/Test", "Production/Traffic"]
+        "Source/Source", "Build/Check", "Build/Release", "Build/Report", "Staging/Release", "Staging/Report",
+        "Staging/Test", "Approval/Approve", "Production/Release", "Production/Report", "Production/Test",
+        "Production/Traffic"]
+
+
+def test_the_source_is_checked_beside_its_release() -> None:
+    actions = dict(Resolved().actions())
+    for name in ("Check", "Release"):
+        assert actions[f"Build/{name}"]["InputArtifacts"] == [{"Name": "Source"}]
+    assert [actions[f"Build/{name}"].get("RunOrder", 1) for name in ("Check", "Release", "Report")] == [1, 1, 2]
 
 
 @pytest.mark.parametrize("stage", ["Staging", "Approval", "Production"])
@@ -357,3 +366,15 @@ def test_a_summary_says_what_a_person_wants_to_know(monkeypatch: pytest.MonkeyPa
     assert summary({**record, "commit": ""}).startswith("Released 20261123-085347 (")
     assert summary({**record, "changed": False}) == (
         "Nothing changed: 20261123-085347 (sha256:22363e1863d9) runs already: http://shop")
+    assert summary({**record, "build_url": "http://jenkins/job/shop/7/"}).splitlines() == [
+        summary(record), "The build: http://jenkins/job/shop/7/"]
+    # One whose process ended early, of which the ledger knows less.
+    assert summary({**record, "digest": "", "seconds": None}) == "Released 3f2c9a1 as 20261123-085347: http://shop"
+    assert summary({}) == "Released an image"
+
+
+@pytest.mark.parametrize(("name", "out"), [
+    ("index.php", False), ("a/..b/c", False), ("a/b:c", False), (".", False), ("../x", True), ("a/../../x", True),
+    ("/etc/passwd", True), ("..", True), ("..\\x", True), ("C:/x", True)])
+def test_a_name_that_leads_out_of_a_folder(monkeypatch: pytest.MonkeyPatch, name: str, out: bool) -> None:
+    assert namespace_of("CheckFunction", monkeypatch)["leads_out"](name) is out

@@ -192,6 +192,30 @@ def test_demo_commit_shows_each_step_until_the_page_has_the_colour(demo: Demo, u
     assert "is pink already" in same.stdout
 
 
+def test_the_status_screen_shows_the_commit_that_runs(demo: Demo, url: str) -> None:
+    release = demo.releases()[-1]
+    run = demo.make("status")
+    assert run.returncode == 0, run.stdout
+    assert changed(run.stdout) == 0, run.stdout
+    lines = [line.strip() for line in run.stdout.splitlines()]
+
+    def shown(pattern: str) -> str:
+        """The one line that is as this."""
+        found = [line for line in lines if re.fullmatch(pattern, line)]
+        assert len(found) == 1, f"{pattern}\n{run.stdout}"
+        return found[0]
+
+    assert release["verdict"] == "completed"
+    shown(rf"deployed  {re.escape(release['tag'])}  since [\d :-]+ \(.+\)")
+    shown(rf"commit {release['commit'][:7]}  {release['digest'][:19]}  by jenkins on \S+")
+    shown(re.escape(url))
+    shown(r"service   steady: 1 of 1 tasks running, 1 of 1 targets healthy")
+    shown(rf"pipeline  {PIPELINE}  {release['commit'][:7]} change color to pink")
+    shown(r"ok    Source      succeeded   [\d :-]+ \(.+\)")
+    shown(r"ok    Build       succeeded   [\d :-]+ \(.+\)")
+    shown(r"Jenkins     healthy: version \S+ answers on \S+")
+
+
 def test_of_ten_pushes_in_ten_seconds_the_last_is_live_and_none_is_lost(demo: Demo, url: str) -> None:
     (clone,) = demo.work.iterdir()
     demo.shell("git pull --quiet --rebase", clone)

@@ -1,6 +1,7 @@
 """A bad day of AWS: stands in front of an embedded one and, of the calls that pass, spoils a given part.
 
-Nothing is checked here and nothing else is changed: what is not spoiled gets the answer that the AWS behind gives.
+Nothing is checked here and nothing else is changed: what is not spoiled gets the answer that the AWS behind gives. A
+subclass may answer for it, or amend what it says.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ import socket
 import struct
 import threading
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import NamedTuple
-from urllib.parse import parse_qs, urlsplit
+from typing import NamedTuple, Self
+from urllib.parse import parse_qsl, urlsplit
 
 #: How a call is spoiled. The first three: AWS answers so and did nothing. Then: the connection is reset before the
 #: call was seen, or when it was carried out already, so that its answer is lost.
@@ -61,10 +63,19 @@ class BadDay(ThreadingHTTPServer):
             self.spoiled.append(Spoiled(operation, fault))
             return fault
 
+    def answer(self, operation: str, form: Mapping[str, str]) -> str | None:
+        """An answer instead of the one of the AWS behind, which then does not see the call. form: of the query
+        protocol."""
+        return None
+
+    def amend(self, operation: str, form: Mapping[str, str], data: bytes) -> bytes:
+        """What the client gets of the answer `data`."""
+        return data
+
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that went away in the middle is its own affair."""
 
-    def __enter__(self) -> BadDay:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -91,7 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _handle(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        operation = self._operation(body)
+        form = self._form(body)
+        operation = self._operation(form)
+        own = self.server.answer(operation, form)
+        if own is not None:
+            self._send(200, [("Content-Type", "text/xml")], own.encode())
+            return
         fault = self.server.fate(operation)
         if fault in _ANSWERS:
             self._refuse(*_ANSWERS[fault])
@@ -105,13 +121,7 @@ class _Handler(BaseHTTPRequestHandler):
         if fault:
             self._reset()
             return
-        self.send_response_only(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+        self._send(answer.status, answer.getheaders(), self.server.amend(operation, form, data))
 
     do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = do_PATCH = _handle
 
@@ -123,8 +133,13 @@ class _Handler(BaseHTTPRequestHandler):
             kind = "text/xml"
             data = (f"<ErrorResponse><Error><Type>Sender</Type><Code>{query_code}</Code><Message>{message}</Message>"
                     "</Error><RequestId>1</RequestId></ErrorResponse>").encode()
+        self._send(status, [("Content-Type", kind)], data)
+
+    def _send(self, status: int, headers: Iterable[tuple[str, str]], data: bytes) -> None:
         self.send_response_only(status)
-        self.send_header("Content-Type", kind)
+        for name, value in headers:
+            if name.lower() not in ("transfer-encoding", "connection", "content-length"):
+                self.send_header(name, value)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         self.wfile.write(data)
@@ -135,10 +150,14 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
         self.connection.close()
 
-    def _operation(self, body: bytes) -> str:
+    @staticmethod
+    def _form(body: bytes) -> dict[str, str]:
+        """The fields of the query protocol; none of another's."""
+        return dict(parse_qsl(body.decode("utf-8", "replace"))) if b"Action=" in body else {}
+
+    def _operation(self, form: Mapping[str, str]) -> str:
         """By the header of the JSON protocols or the form field of the query protocol; else method and path."""
         target = self.headers.get("X-Amz-Target", "").rpartition(".")[2]
         if target:
             return target
-        form = parse_qs(body.decode("utf-8", "replace")) if b"Action=" in body else {}
-        return form.get("Action", [f"{self.command} {self.path}"])[0]
+        return form.get("Action", f"{self.command} {self.path}")

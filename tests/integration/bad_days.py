@@ -10,17 +10,21 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from embedded.jenkins import update_centre
+from tests.contract.test_pipeline_template import source_of
 from tests.integration.codepipeline_world import Json, Pipeline, World, action, fresh
 from tests.integration.conftest import EmbeddedAws
 from tests.integration.jenkins_process import Jenkins
 from tests.processes import alive
 from tests.shop import ROOT, Shop
+from tests.small_image import small_image
 from tests.unit.jenkins.rendered import render
 
 #: What the archive of the runner holds; here each is a link to the checkout.
@@ -28,6 +32,8 @@ PARTS = ("action_plugins", "ansible.cfg", "callback_plugins", "doc_fragments", "
          "module_utils", "playbooks", "roles", "requirements.txt")
 
 
+PLUGINS = (("aws-codepipeline", "0.47"), ("javax-activation-api", "1.2.0-6"), ("javax-mail-api", "1.6.2-9"),
+           ("sshd", "3.303.vefc7119b_ec23"))
 SECONDS = 300
 """How long a test waits for what takes some seconds."""
 
@@ -62,7 +68,9 @@ def packed(files: Mapping[str, bytes | str], links: Mapping[str, str] | None = N
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as pack:
         for name, data in files.items():
-            pack.writestr(zipfile.ZipInfo(name), data, zipfile.ZIP_DEFLATED)
+            # What is large would take longer to pack than the rest of a test.
+            kind = zipfile.ZIP_DEFLATED if len(data) < 1 << 20 else zipfile.ZIP_STORED
+            pack.writestr(zipfile.ZipInfo(name), data, kind)
         for name, target in (links or {}).items():
             link = zipfile.ZipInfo(name)
             link.external_attr = 0o120777 << 16
@@ -87,6 +95,10 @@ class Works:
         self.environment = {name: aws.env[name] for name in (
             "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION")}
         jenkins.environment |= self.environment
+        self.check = fresh("check-")
+        aws.client("lambda").create_function(
+            FunctionName=self.check, Runtime="python3.13", Role=self.world.role, Handler="index.handler", Timeout=60,
+            Code={"ZipFile": packed({"index.py": source_of("CheckFunction")})})
 
     # -- the job -----------------------------------------------------------------------------------------------------
 
@@ -124,12 +136,17 @@ class Works:
 
     # -- pipelines ---------------------------------------------------------------------------------------------------
 
-    def pipeline(self, project: str, source: bytes) -> Pipeline:
-        """One that begins with this artifact, with the execution that its creation started."""
+    def pipeline(self, project: str, source: bytes | None, check: bool = False) -> Pipeline:
+        """One that begins with this artifact, with the execution that its creation started; where there is none yet,
+        that one fails. check: whether it has the product's action Check, too."""
         name = fresh("bad")
         self.before = self.newest(project)
-        self.aws.client("s3").put_object(Bucket=self.sources, Key=f"{name}.zip", Body=source)
-        declared = self.world.declaration(name, ("Build", [self.world.build(project=project, outputs="Release")]))
+        if source is not None:
+            self.aws.client("s3").put_object(Bucket=self.sources, Key=f"{name}.zip", Body=source)
+        actions = [self.world.build(project=project, outputs="Release")]
+        if check:
+            actions.insert(0, action("Check", "Invoke/AWS/Lambda/1", "Source", "", {"FunctionName": self.check}))
+        declared = self.world.declaration(name, ("Build", actions))
         declared["stages"][0]["actions"] = [action("Code", "Source/AWS/S3/1", "", "Source", {
             "S3Bucket": self.sources, "S3ObjectKey": f"{name}.zip", "PollForSourceChanges": "false"})]
         return self.world.create(declared)
@@ -138,6 +155,25 @@ class Works:
         """The execution that another artifact starts."""
         self.aws.client("s3").put_object(Bucket=self.sources, Key=f"{pipeline.name}.zip", Body=source)
         return pipeline.start()
+
+    def revision(self, pipeline: Pipeline, execution: str) -> str:
+        """What the source of the execution was, as the source action calls it."""
+        source = next(one for one in pipeline.actions(execution) if one["stageName"] == "Source")
+        return str(source["output"]["outputVariables"]["VersionId"])
+
+    def artifact(self, pipeline: Pipeline, execution: str) -> dict[str, str]:
+        """Where the source's is."""
+        source = next(one for one in pipeline.actions(execution) if one["stageName"] == "Source")
+        where = source["output"]["outputArtifacts"][0]["s3location"]
+        return {"Bucket": where["bucket"], "Key": where["key"]}
+
+    def forget(self, pipeline: Pipeline) -> None:
+        """Remove the sources and artifacts of the pipeline."""
+        s3 = self.aws.client("s3")
+        for version in s3.list_object_versions(Bucket=self.sources, Prefix=f"{pipeline.name}.zip").get("Versions", []):
+            s3.delete_object(Bucket=self.sources, Key=version["Key"], VersionId=version["VersionId"])
+        for one in pipeline.executions():
+            s3.delete_object(**self.artifact(pipeline, one["pipelineExecutionId"]))
 
     def application(self, page: str = "", command: str = "", **more: bytes | str) -> bytes:
         """The service's own application as an artifact, with another page or command."""
@@ -150,6 +186,12 @@ class Works:
         until(lambda: pipeline.status(execution) in (statuses or ("Succeeded",)),
               f"{pipeline.name} did not become {statuses}: {pipeline.actions(execution)}")
 
+    def checked(self, pipeline: Pipeline, execution: str) -> str:
+        """What the action Check says of the artifact, good or bad."""
+        found = next(one for one in pipeline.actions(execution) if one["actionName"] == "Check")
+        result: Json = found["output"]["executionResult"]
+        return str((result.get("errorDetails") or {}).get("message") or result["externalExecutionSummary"])
+
     def failure(self, pipeline: Pipeline, execution: str) -> tuple[str, str, str]:
         """Code and message that the pipeline shows for the action that failed, and its link."""
         self.ends(pipeline, execution, "Failed")
@@ -158,6 +200,11 @@ class Works:
         result = build["output"]["executionResult"]
         return (str(latest["errorDetails"]["code"]), str(latest["errorDetails"]["message"]),
                 str(result.get("externalExecutionUrl", "")))
+
+    def most_memory(self) -> int:
+        """Bytes that the embedded AWS ever had in memory."""
+        status = Path("/proc", (self.aws.state / "aws.pid").read_text().strip(), "status").read_text()
+        return 1024 * int(status.partition("VmHWM:")[2].split()[0])
 
     # -- processes ---------------------------------------------------------------------------------------------------
 
@@ -187,6 +234,32 @@ class Works:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
         until(lambda: not any(alive(pid) for pid in self.of_the_build()))
+
+
+@contextlib.contextmanager
+def at_work(folder: Path, aws: EmbeddedAws, name: str, *jobs: str) -> Iterator[Works]:
+    """A shop whose service `name` has had its first release, and a Jenkins that runs, with these jobs for it."""
+    centre = folder / "centre"
+    centre.mkdir()
+    update_centre.build(centre)
+    with small_image(f"{name}-base:{os.getpid()}") as base:
+        shop = Shop(folder, aws.env, base, name)
+        setting_up = threading.Thread(target=shop.set_up)
+        setting_up.start()
+        jenkins = Jenkins(folder / "jenkins")
+        jenkins.secure()
+        jenkins.install(*(centre / "download" / "plugins" / plugin / version / f"{plugin}.hpi"
+                          for plugin, version in PLUGINS))
+        made = Works(folder, aws, shop, name, jenkins)
+        jenkins.start()
+        try:
+            for job in jobs:
+                made.make_job(job)
+            setting_up.join()
+            assert shop.page(name) == "one"
+            yield made
+        finally:
+            made.kill_everything()
 
 
 @contextlib.contextmanager

@@ -10,24 +10,20 @@ import json
 import os
 import signal
 import socket
-import threading
+import time
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
 
 import pytest
 
-from embedded.jenkins import update_centre
-from tests.integration.bad_days import Works, packed, stopped, until
+from tests.fault.stuck_stack import StuckStack
+from tests.integration.bad_days import Works, at_work, packed, stopped, until
 from tests.integration.conftest import EmbeddedAws
-from tests.integration.jenkins_process import Jenkins
 from tests.processes import alive
-from tests.shop import Shop
-from tests.small_image import small_image
 
-PLUGINS = (("aws-codepipeline", "0.47"), ("javax-activation-api", "1.2.0-6"), ("javax-mail-api", "1.6.2-9"),
-           ("sshd", "3.303.vefc7119b_ec23"))
 JOB, OTHER = "shop", "other"
 NO_DOCKERFILE = {"readme": "There is no Dockerfile here."}
 SLOW = {"Dockerfile": "ARG BASE_IMAGE\nFROM $BASE_IMAGE\nRUN echo begun && sleep 600\n"}
@@ -35,27 +31,8 @@ SLOW = {"Dockerfile": "ARG BASE_IMAGE\nFROM $BASE_IMAGE\nRUN echo begun && sleep
 
 @pytest.fixture(scope="module")
 def works(aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Works]:
-    folder = tmp_path_factory.mktemp("bad-days")
-    centre = tmp_path_factory.mktemp("centre")
-    update_centre.build(centre)
-    with small_image(f"bad-days-base:{os.getpid()}") as base:
-        shop = Shop(folder, aws.env, base, "dull")
-        setting_up = threading.Thread(target=shop.set_up)
-        setting_up.start()
-        jenkins = Jenkins(folder / "jenkins")
-        jenkins.secure()
-        jenkins.install(*(centre / "download" / "plugins" / plugin / version / f"{plugin}.hpi"
-                          for plugin, version in PLUGINS))
-        made = Works(folder, aws, shop, "dull", jenkins)
-        jenkins.start()
-        try:
-            made.make_job(JOB)
-            made.make_job(OTHER)
-            setting_up.join()
-            assert shop.page("dull") == "one"
-            yield made
-        finally:
-            made.kill_everything()
+    with at_work(tmp_path_factory.mktemp("bad-days"), aws, "dull", JOB, OTHER) as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
@@ -125,32 +102,39 @@ def test_a_commit_whose_image_crashes(works: Works) -> None:
 ], ids=["no Dockerfile", "empty", "bad Dockerfile", "leads out", "link"])
 def test_an_artifact_that_is_no_application(works: Works, source: bytes, code: str, words: list[str]) -> None:
     before = works.shop.tag("dull")
-    pipeline = works.pipeline(JOB, source)
+    pipeline = works.pipeline(JOB, source, check=True)
     found, message, _ = works.failure(pipeline, pipeline.first())
     assert found == code, message
     for word in words:
         assert word in message
     assert "root:" not in message + console(works)
+    # Whoever writes an artifact may do worse than what became of this one.
+    leading = "The artifact has names that lead out of the folder: ../../escaped, /absolute."
+    assert works.checked(pipeline, pipeline.first()).startswith(leading) is ("escaped" in str(source))
     assert works.shop.tag("dull") == before
     assert not Path("/absolute").exists()
     assert not (works.folder / "escaped").exists()
 
 
 def test_an_artifact_that_is_missing_or_broken_does_not_stand_in_the_way_of_the_next(works: Works) -> None:
-    with stopped(works.jenkins):
-        # The artifact is lost between the pipeline and Jenkins.
-        missing = works.pipeline(JOB, works.application("good day"))
-        until(lambda: missing.action("Build", "Release").get("latestExecution"))
-        lost = missing.actions(missing.first())[0]["output"]["outputArtifacts"][0]["s3location"]
-        works.aws.client("s3").delete_object(Bucket=lost["bucket"], Key=lost["key"])
-    _, message, link = works.failure(missing, missing.first())
-    # All that the plugin tells; the link leads to what it knows.
+    # The artifact is lost between the pipeline and Jenkins.
+    missing = works.pipeline(JOB, None, check=True)
+    way = {"pipelineName": missing.name, "stageName": "Build", "transitionType": "Inbound"}
+    missing.api.disable_stage_transition(**way, reason="a test is at work")
+    lost = works.pushed(missing, works.application("good day"))
+    missing.waits("Build", lost)
+    works.aws.client("s3").delete_object(**works.artifact(missing, lost))
+    missing.api.enable_stage_transition(**way)
+    _, message, link = works.failure(missing, lost)
+    # All that the plugin tells; the link leads to what it knows, and the action beside it names the cause.
     assert message == "Build failed"
+    assert works.checked(missing, lost).startswith("The artifact is not there: s3://")
     assert link.endswith(f"/job/{JOB}/{works.jenkins.result(JOB)['number']}")
     assert "The specified key does not exist" in console(works)
 
-    broken = works.pipeline(JOB, works.application("a good day")[:-40])
+    broken = works.pipeline(JOB, works.application("a good day")[:-40], check=True)
     assert works.failure(broken, broken.first())[1] == "Build failed"
+    assert works.checked(broken, broken.first()).startswith("The artifact is no zip, or was cut short: ")
     assert "Failed to acquire artifacts" in console(works)
 
     # Nothing is left of them: the next artifact is the one that is released.
@@ -160,21 +144,81 @@ def test_an_artifact_that_is_missing_or_broken_does_not_stand_in_the_way_of_the_
 
 
 def test_an_artifact_of_500_megabytes(works: Works) -> None:
-    big = works.application("a big day", big=b"\0" * 500_000_000, **{".dockerignore": "big\n"})
-    pipeline = works.pipeline(JOB, big)
-    works.ends(pipeline, pipeline.first())
-    assert works.shop.page("dull") == "a big day"
+    s3 = works.aws.client("s3")
+    source = works.application("a big day", big=os.urandom(1 << 20) * 500, **{".dockerignore": "big\n"})
+    pipeline = works.pipeline(JOB, source, check=True)
+    try:
+        works.ends(pipeline, pipeline.first())
+        assert works.shop.page("dull") == "a big day"
+        # Neither the source action nor anybody else made less of it.
+        size = s3.head_object(**works.artifact(pipeline, pipeline.first()))["ContentLength"]
+        assert size == len(source) > 500_000_000
+        assert works.checked(pipeline, pipeline.first()).startswith("A zip of ")
+        assert works.jenkins.result(JOB)["result"] == "SUCCESS"
+        # It is there as source and as artifact, once more while it is taken, and not once for each who reads it.
+        assert works.most_memory() < 6 * size
+    finally:
+        # What is in the embedded AWS' buckets is in its memory.
+        works.forget(pipeline)
+
+
+# -- the stack ------------------------------------------------------------------------------------------------------
+
+@contextmanager
+def stuck(works: Works, reason: str = "") -> Iterator[StuckStack]:
+    """Within the block releases find their stack in UPDATE_ROLLBACK_FAILED. reason: why it stays so."""
+    with StuckStack(works.aws.env["AWS_ENDPOINT_URL"], "dull-service", reason) as stack:
+        with stopped(works.jenkins):
+            works.jenkins.environment["AWS_ENDPOINT_URL_CLOUDFORMATION"] = stack.url
+        yield stack
+        with stopped(works.jenkins):
+            del works.jenkins.environment["AWS_ENDPOINT_URL_CLOUDFORMATION"]
+
+
+def test_a_stack_whose_rollback_failed_is_continued_by_the_next_commit(works: Works) -> None:
+    with stuck(works) as stack:
+        pipeline = works.pipeline(JOB, works.application("after the rollback"))
+        works.ends(pipeline, pipeline.first())
+    assert stack.continued == 1
+    assert works.shop.page("dull") == "after the rollback"
+    assert "UPDATE_ROLLBACK_FAILED from an earlier run, continuing the rollback" in console(works)
+
+
+def test_a_stack_whose_rollback_cannot_be_continued(works: Works) -> None:
+    before = works.shop.page("dull")
+    with stuck(works, "Role arn:aws:iam::000000000000:role/gone is invalid or cannot be assumed") as stack:
+        pipeline = works.pipeline(JOB, works.application("never seen"))
+        code, message, _ = works.failure(pipeline, pipeline.first())
+        number = works.jenkins.result(JOB)["number"]
+    assert stack.continued == 1
+    assert code == "JobFailed"
+    # The cause first, then what to do.
+    assert "Role arn:aws:iam::000000000000:role/gone is invalid or cannot be assumed" in message.splitlines()[0]
+    assert "UPDATE_ROLLBACK_FAILED" in message
+    assert "Run this again to continue the rollback; name what it cannot undo in 'skip_resources'." in message
+    assert message.endswith(f"/job/{JOB}/{number}/console")
+    assert works.shop.page("dull") == before
 
 
 # -- Jenkins --------------------------------------------------------------------------------------------------------
 
-def test_jenkins_is_down_while_a_commit_arrives(works: Works) -> None:
+def test_jenkins_is_down_for_a_minute_while_two_commits_arrive(works: Works) -> None:
     with stopped(works.jenkins):
-        pipeline = works.pipeline(JOB, works.application("after the break"))
+        began = time.monotonic()
+        pipeline = works.pipeline(JOB, works.application("during the break"))
+        first = pipeline.first()
         until(lambda: pipeline.action("Build", "Release").get("latestExecution"))
-        assert pipeline.status(pipeline.first()) == "InProgress"
-    works.ends(pipeline, pipeline.first())
+        last = works.pushed(pipeline, works.application("after the break"))
+        pipeline.waits("Build", last)
+        time.sleep(max(0.0, 60 - (time.monotonic() - began)))
+        assert (pipeline.status(first), pipeline.status(last)) == ("InProgress", "InProgress")
+    works.ends(pipeline, last)
     assert works.shop.page("dull") == "after the break"
+    works.ends(pipeline, first, "Succeeded", "Superseded")
+    # None is lost: each is superseded, or was released in its turn.
+    released = [record["commit"] for record in works.shop.records("dull") if record.get("verdict") == "completed"]
+    wanted = [works.revision(pipeline, one) for one in (first, last) if pipeline.status(one) == "Succeeded"]
+    assert released[-len(wanted):] == wanted
 
 
 def test_everything_is_killed_in_mid_build(works: Works) -> None:

@@ -13,7 +13,8 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
-from io import BytesIO
+from contextlib import contextmanager
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from slipway.aws.session import Aws
 from slipway.errors import SlipwayError
 from slipway.pipeline import action_prune, action_version, execution, seed
 from slipway.progress import Progress
+from tests.contract.test_pipeline_template import source_of
 from tests.integration.conftest import EmbeddedAws
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -226,6 +228,27 @@ class Stage:
     def follow(self, **more: Any) -> Json:
         return execution.follow(Aws(), execution.Request(self.name, wait_timeout=120, **more), Progress())
 
+    @contextmanager
+    def closed(self, stage: str) -> Iterator[None]:
+        """Within the block no execution enters the stage."""
+        way = {"pipelineName": self.name, "stageName": stage, "transitionType": "Inbound"}
+        self.api.disable_stage_transition(**way, reason="a test is at work")
+        try:
+            yield
+        finally:
+            self.api.enable_stage_transition(**way)
+
+    def artifact(self, execution_id: str) -> dict[str, str]:
+        """Where the source's is, once it is there."""
+        def lies() -> list[Json]:
+            found = self.api.list_action_executions(pipelineName=self.name, filter={
+                "pipelineExecutionId": execution_id})["actionExecutionDetails"]
+            return [one for action in found if action["status"] == "Succeeded"
+                    for one in action["output"]["outputArtifacts"]]
+
+        where = until(lies, "the source was not taken")[0]["s3location"]
+        return {"Bucket": where["bucket"], "Key": where["key"]}
+
     def look(self, commit: str) -> Json:
         return execution.follow(Aws(), execution.Request(self.name, commit=commit), Progress(), check_mode=True)
 
@@ -255,6 +278,23 @@ def made(aws: EmbeddedAws, stack: str, file: str, **parameters: str) -> dict[str
            if e["ResourceStatus"].endswith("_FAILED")]
     assert found["StackStatus"] in ("CREATE_COMPLETE", "UPDATE_COMPLETE"), why
     return {o["OutputKey"]: o["OutputValue"] for o in found.get("Outputs", [])}
+
+
+def sources(aws: EmbeddedAws) -> str:
+    """A bucket for sources of one's own."""
+    name, s3 = fresh("sources-"), aws.client("s3")
+    s3.create_bucket(Bucket=name)
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
+    return name
+
+
+def with_names(*names: str) -> bytes:
+    """A zip of files of these names."""
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as pack:
+        for name in names:
+            pack.writestr(name, "x")
+    return packed.getvalue()
 
 
 class Application(http.server.BaseHTTPRequestHandler):
@@ -288,8 +328,9 @@ def test_a_model_of_the_pipeline_passes_all_its_stages(aws: EmbeddedAws, folder:
     found = stage.follow(execution_id=waiting["execution_id"], approval=True)
     assert (found["status"], found["commit"], found["changed"]) == ("Succeeded", stage.commit, False)
     assert [f"{a['stage']}/{a['action']}" for a in found["actions"]] == [
-        "Source/Source", "Build/Release", "Build/Report", "Staging/Release", "Staging/Report", "Staging/Test",
-        "Approval/Approve", "Production/Release", "Production/Report", "Production/Test", "Production/Traffic"]
+        "Source/Source", "Build/Check", "Build/Release", "Build/Report", "Staging/Release", "Staging/Report",
+        "Staging/Test", "Approval/Approve", "Production/Release", "Production/Report", "Production/Test",
+        "Production/Traffic"]
     assert {a["status"] for a in found["actions"]} == {"Succeeded"}
 
     # A commit starts the next one by its event; nothing polls.
@@ -325,7 +366,8 @@ def test_a_release_is_reported_and_promoted_and_the_traffic_follows(aws: Embedde
     found = stage.follow(commit=stage.commit)
     told = {f"{a['stage']}/{a['action']}": a for a in found["actions"]}
     assert told["Build/Report"]["summary"] == (
-        f"Released 3f2c9a1 as 20261123-085347 (sha256:222222222222) in 8.2 s: {url}")
+        f"Released 3f2c9a1 as 20261123-085347 (sha256:222222222222) in 8.2 s: {url}\nThe build: {RECORD['build_url']}")
+    assert told["Build/Check"]["summary"] == "A zip of 4 files and folders."
     assert told["Staging/Test"]["summary"] == f"{url}/health answers 200."
     assert "All traffic of shop.example.com goes to production" in told["Production/Traffic"]["summary"]
     assert weights() == {"production": 100, "before": 0}
@@ -383,16 +425,76 @@ def test_a_failed_release_fails_the_execution_with_its_cause(aws: EmbeddedAws, f
     with pytest.raises(SlipwayError, match="action Report: .*its output artifact has no record of the release"):
         stage.follow()
 
-    # A record of a release that failed although the build did not.
+    # A record of a release that failed although the build did not, and that came to no image.
     stage.api.start_pipeline_execution(name=stage.name)
-    stage.release(stage.app, verdict="rolled_back", cause="The container exits with 1")
+    stage.release(stage.app, verdict="rolled_back", cause="The container exits with 1", digest=None)
     with pytest.raises(SlipwayError, match="action Report: The container exits with 1"):
         stage.follow()
+
+    # A good one of which the record knows no digest.
+    stage.api.start_pipeline_execution(name=stage.name)
+    stage.release(stage.app, digest=None, url="http://shop")
+    assert "Released 3f2c9a1 as 20261123-085347 in 8.2 s: http://shop" in stage.follow()["msg"]
 
     # Nothing changed is a success of its own words.
     stage.api.start_pipeline_execution(name=stage.name)
     stage.release(stage.app, changed=False, url="http://shop")
     assert "Nothing changed: 20261123-085347 (sha256:222222222222) runs already: http://shop" in stage.follow()["msg"]
+
+
+@pytest.mark.parametrize(("spoil", "words"), [
+    (lambda content: content[:-40], "The artifact is no zip, or was cut short: "),
+    (lambda content: b"", "The artifact is no zip, or was cut short: "),
+    (lambda content: b"no zip at all", "The artifact is no zip, or was cut short: "),
+    (lambda content: None, "The artifact is not there: s3://"),
+    (lambda content: with_names("Dockerfile", "../x", "/etc/cron.d/y"),
+     "The artifact has names that lead out of the folder: ../x, /etc/cron.d/y. "),
+    (lambda content: with_names(*(f"../{number}" for number in range(7))),
+     "The artifact has names that lead out of the folder: ../0, ../1, ../2, ../3, ../4 and 2 more. "),
+], ids=["cut short", "empty", "no zip", "missing", "leads out", "leads out often"])
+def test_an_artifact_that_jenkins_cannot_use_is_named_by_the_execution(
+        aws: EmbeddedAws, folder: Path, spoil: Callable[[bytes], bytes | None], words: str) -> None:
+    s3, bucket = aws.client("s3"), sources(aws)
+    stage = Stage(aws, folder, SourceType="S3", SourceBucket=bucket)
+    with stage.closed("Build"):
+        s3.put_object(Bucket=bucket, Key="source.zip", Body=with_names("Dockerfile"))
+        started = stage.api.start_pipeline_execution(name=stage.name)["pipelineExecutionId"]
+        lies = stage.artifact(started)
+        spoiled = spoil(s3.get_object(**lies)["Body"].read())
+        if spoiled is None:
+            s3.delete_object(**lies)
+        else:
+            s3.put_object(**lies, Body=spoiled)
+    # All that Jenkins' plugin says of any of them.
+    job = stage.job(stage.app)
+    stage.api.put_job_failure_result(jobId=job["id"], failureDetails={"type": "JobFailed", "message": "Build failed"})
+    with pytest.raises(SlipwayError) as failed:
+        stage.follow(execution_id=started)
+    assert f"failed in stage Build, action Check: {words}" in str(failed.value)
+    assert lies["Key"] in str(failed.value)
+
+
+def test_of_a_large_artifact_the_check_reads_the_directory_alone(aws: EmbeddedAws) -> None:
+    s3, bucket = aws.client("s3"), sources(aws)
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as pack:
+        pack.writestr("large", os.urandom(1 << 20) * 60)
+        for number in range(5_000):
+            pack.writestr(f"{'x' * 60}{number}", "")
+    s3.put_object(Bucket=bucket, Key="large.zip", Body=packed.getvalue())
+    function: Json = {}
+    exec(compile(source_of("CheckFunction"), "CheckFunction", "exec"), function)
+    remote = function["Remote"](
+        {"artifactCredentials": {"accessKeyId": aws.env["AWS_ACCESS_KEY_ID"], "sessionToken": "",
+                                 "secretAccessKey": aws.env["AWS_SECRET_ACCESS_KEY"]}},
+        {"bucketName": bucket, "objectKey": "large.zip"})
+    read: list[int] = []
+    remote.s3.meta.events.register("after-call.s3.GetObject", lambda parsed, **_: read.append(parsed["ContentLength"]))
+    with zipfile.ZipFile(BufferedReader(remote, 1 << 18)) as pack:
+        assert len(pack.namelist()) == 5_001
+    assert 0 < sum(read) < 2_000_000
+    assert len(read) < 20
+    s3.delete_object(Bucket=bucket, Key="large.zip")
 
 
 def test_a_commit_that_was_overtaken_is_said_to_be(aws: EmbeddedAws, folder: Path) -> None:
@@ -424,6 +526,21 @@ def test_an_execution_that_does_not_come_is_not_awaited_for_ever(aws: EmbeddedAw
     assert (started["changed"], started["status"], started["commit"]) == (True, "Succeeded", stage.commit)
     with pytest.raises(SlipwayError, match="has no execution 01234567-0123-0123-0123-0123456789ab"):
         stage.follow(execution_id="01234567-0123-0123-0123-0123456789ab")
+
+
+def test_how_an_execution_stands_is_told_without_waiting(aws: EmbeddedAws, folder: Path) -> None:
+    stage = Stage(aws, folder)  # nobody takes its job
+    until(lambda: stage.look(stage.commit)["execution_id"], "no execution")
+    newest = stage.follow(wait=False)
+    assert (newest["status"], newest["commit"], newest["changed"]) == ("InProgress", stage.commit, False)
+    none = stage.follow(commit="123456789abcdef", start_timeout=0, wait=False)
+    assert (none["execution_id"], none["status"], none["changed"]) == (None, None, False)
+    started = stage.follow(start=True, wait=False)
+    assert started["changed"] and started["execution_id"] != newest["execution_id"]
+    # What failed is no failure of whoever only looks.
+    stage.api.put_job_failure_result(jobId=stage.job(stage.app)["id"], failureDetails={
+        "type": "JobFailed", "message": "the container exited with 1"})
+    assert stage.follow(execution_id=newest["execution_id"], wait=False)["status"] == "Failed"
 
 
 def test_an_action_is_changed_back_and_forth_without_a_failed_stack(aws: EmbeddedAws, folder: Path) -> None:

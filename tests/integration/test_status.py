@@ -15,6 +15,7 @@ from slipway.aws.session import Aws
 from slipway.ledger import book
 from slipway.progress import Progress
 from slipway.status.door import show
+from slipway.status.read import read
 from tests.integration.conftest import EmbeddedAws
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -83,6 +84,14 @@ def test_calls_are_few_and_each_missing_part_is_said(aws: EmbeddedAws) -> None:
     assert found["screen"].count("            http://shop") == 3
     assert any(line.startswith("  last      image failed") and "It does not build" in line for line in found["screen"])
     assert found["healthy"] is False
+
+    # Behind many failures there still is who released what runs.
+    good = {"service": "status-1", "id": "release#2025", "verdict": "completed", "commit": "3f2c9a1d"}
+    book.add(Aws(), table, good)
+    for number in range(25):
+        book.add(Aws(), table, {"service": "status-1", "id": f"release#2026-{number:02}", "verdict": "image_failed"})
+    (behind,) = read(Aws(), services[1:2], table)
+    assert good in behind["releases"]
 
     missing = show(Aws(), {"services": services[:1], "table": "no-such-table", "jenkins": {}, "width": 80}, Progress())
     assert any(line.startswith("  ledger    ") for line in missing["screen"])

@@ -30,6 +30,7 @@ class Request:
     """What to follow: the execution of this id, or of this commit, or a new one, or (all empty) the newest.
 
     start_timeout: seconds until it has to be there. approval: whether a wait for a person is awaited too.
+    wait: whether its end is awaited; without, how it stands is told, and that there is none is no error.
     """
 
     pipeline: str
@@ -39,6 +40,7 @@ class Request:
     start_timeout: float = 120.0
     wait_timeout: float | None = 1800.0
     approval: bool = False
+    wait: bool = True
 
 
 def follow(aws: Aws, request: Request, progress: Progress, check_mode: bool = False,
@@ -90,6 +92,8 @@ class _Follower:
         with self._phases("find"):
             if not self._id:
                 self._await_start()
+            if not request.wait:
+                return self._looked()
         self._progress.say(f"execution {self._id} of {request.pipeline}")
         with self._phases("wait"):
             self._await_end()
@@ -104,6 +108,8 @@ class _Follower:
             if self._id:
                 return
             what = f"for commit {self._request.commit[:12]}" if self._request.commit else "at all"
+            if deadline.passed and not self._request.wait:
+                return
             if deadline.passed:
                 raise WaitTimeout(f"Pipeline {self._request.pipeline} has no execution {what} within "
                                   f"{deadline.elapsed:.0f} s.",
@@ -177,13 +183,23 @@ class _Follower:
             self._told[step.name] = (step.status, step.summary)
         return news
 
+    def _looked(self) -> dict[str, Any]:
+        pipeline = self._request.pipeline
+        if not self._id:
+            return self._result(f"Pipeline {pipeline} has no such execution.")
+        if self._request.start:
+            return self._result(f"Started execution {self._id} of pipeline {pipeline}.", changed=True)
+        self._look()
+        return self._result(f"Execution {self._id} of pipeline {pipeline} is {self._status}.")
+
     # -- judging ----------------------------------------------------------------------------------------------------
 
     def _judged(self) -> dict[str, Any]:
         pipeline, commit = self._request.pipeline, self._details()["commit"]
         of = f"Execution {self._id} of pipeline {pipeline}" + (f" (commit {commit[:7]})" if commit else "")
         if self._status == SUCCEEDED:
-            told = next((s.summary for s in reversed(self._steps) if s.summary and s.action == "Report"), "")
+            told = next((steps.first_line(s.summary) for s in reversed(self._steps)
+                         if s.summary and s.action == "Report"), "")
             return self._result(f"{of} succeeded. {told}".strip(), changed=self._request.start)
         if self._status == IN_PROGRESS:
             return self._result(f"{of} waits for an approval.", changed=self._request.start)
@@ -198,7 +214,7 @@ class _Follower:
                            **self._details())
 
     def _failure(self, of: str) -> SlipwayError:
-        failed = next((s for s in self._steps if s.status == FAILED), None)
+        failed = steps.witness(self._steps)
         if failed is None:
             return SlipwayError(f"{of} failed, and no action of it says why.",
                                 "Look at its history in the console of CodePipeline.", **self._details())

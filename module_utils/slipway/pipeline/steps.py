@@ -11,6 +11,10 @@ _TONES = {"Succeeded": ("good", "succeeded"), "Failed": ("bad", "failed"), "Aban
           "InProgress": ("info", "in progress")}
 
 
+#: All that Jenkins' plugin says of a build that failed before our own step began.
+PLUGINS_WORDS = frozenset({"Build failed", "Tests failed", "Failed"})
+
+
 @dataclass(frozen=True)
 class Step:
     """One action. status: CodePipeline's. seconds: how long it took, or takes so far. summary, url: what it says of
@@ -75,6 +79,12 @@ def revision(steps: Iterable[Step]) -> tuple[str, str]:
         if step.variables and "CommitId" in step.variables:
             return step.variables["CommitId"], step.variables.get("CommitMessage", "").strip()
     return "", ""
+
+
+def witness(steps: Iterable[Step]) -> Step | None:
+    """The failed step that tells most of what went wrong: of several the first that says more than "Build failed"."""
+    failed = [step for step in steps if step.status == "Failed"]
+    return next((step for step in failed if step.cause.strip() not in PLUGINS_WORDS), failed[0] if failed else None)
 
 
 def only_approvals(steps: Iterable[Step]) -> bool:

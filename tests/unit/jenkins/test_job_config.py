@@ -28,7 +28,7 @@ GOOD = {
     "jenkins_job_region": ["us-east-1", "us-gov-west-1", "ap-southeast-4"],
     "jenkins_job_provider": ["Jenkins", "x" * 25],
     "jenkins_job_provider_version": ["1", "20", "tqx3k1", "A_b-1", "x" * 9],
-    "jenkins_job_timeout": ["3000"],
+    "jenkins_job_timeout": ["60", "99", "100", "999", "1000", "3000", "3599"],
     "jenkins_job_keep_builds": ["1", "100"],
     "jenkins_job_release_command": ["/opt/slipway/current/bin/release"],
 }
@@ -61,7 +61,10 @@ def test_an_option_refuses_what_is_not(option: str, value: str) -> None:
     ("jenkins_job_repository", "Shop"), ("jenkins_job_repository", "a"), ("jenkins_job_repository", "a//b"),
     ("jenkins_job_stack_name", "1a"), ("jenkins_job_url", "file:///etc/passwd"), ("jenkins_job_url", "http://a b/"),
     ("jenkins_job_url", "http://user:pass@host/"), ("jenkins_job_provider_version", "1.0"),
-    ("jenkins_job_provider_version", "x" * 10)])
+    ("jenkins_job_provider_version", "x" * 10),
+    # The pipeline's action ends after an hour.
+    ("jenkins_job_timeout", "59"), ("jenkins_job_timeout", "3600"), ("jenkins_job_timeout", "10000"),
+    ("jenkins_job_timeout", "86400"), ("jenkins_job_timeout", "0100")])
 def test_limits(option: str, value: str) -> None:
     assert not re.search(rules()[option], value)
 

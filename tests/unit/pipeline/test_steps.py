@@ -61,3 +61,16 @@ def test_a_wait_for_a_person_is_told_from_work() -> None:
     assert steps.only_approvals(found)
     assert not steps.only_approvals(steps.read([detail("Build", "Release", "InProgress"), approval]))
     assert not steps.only_approvals(steps.read([detail("Build", "Release")]))
+
+
+def test_of_several_that_failed_the_one_that_names_the_cause_counts() -> None:
+    def failed(action: str, message: str) -> dict[str, Any]:
+        return detail("Build", action, "Failed", errorDetails={"code": "JobFailed", "message": message})
+
+    jenkins, check = failed("Release", "Build failed"), failed("Check", "The artifact is no zip.")
+    for details in ([jenkins, check], [check, jenkins]):
+        found = steps.witness(steps.read(details))
+        assert found and found.action == "Check"
+    alone = steps.witness(steps.read([detail("Source", "Source"), jenkins]))
+    assert alone and alone.action == "Release"
+    assert steps.witness(steps.read([detail("Source", "Source")])) is None

@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,22 +71,30 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--check", action="store_true", help="show what would be done, and do nothing")
     given = parser.parse_args(arguments)
     variables: dict[str, Any] = {}
+    release: Release | None = None
+    job: Job | None = None
     try:
-        variables = values(read(given.variables))
+        variables |= values(read(given.variables))
         variables |= places(given)
         private = private_place()
+        job = job_of(given.job_log, variables)
+        if given.artifact and given.source:
+            restore_modes(Path(variables["ecs_release_source"]))
+        keep_in_use()
+        if given.revision:
+            variables["ecs_release_revision"] = given.revision
+        release = Release(job, given.job_log, given.limit, began)
+        return release.run(variables, private, given.check, bool(job and given.source and not given.revision))
     except Refused as refusal:
         if job := job_of(given.job_log, variables):
             tell(job, refused(str(refusal)), given.job_log)
         parser.error(str(refusal))
-    job = job_of(given.job_log, variables)
-    if given.artifact and given.source:
-        restore_modes(Path(variables["ecs_release_source"]))
-    keep_in_use()
-    if given.revision:
-        variables["ecs_release_revision"] = given.revision
-    return Release(job, given.job_log, given.limit, began).run(
-        variables, private, given.check, bool(job and given.source and not given.revision))
+    except Exception as error:  # a full disk, most likely: without this the pipeline hears no more than "Build failed"
+        why = fault(error, bool(release and release.started))
+        say(why.text)
+        if job := job or job_of(given.job_log, variables):
+            tell(job, why, given.job_log)
+        return 1
 
 
 def places(given: argparse.Namespace) -> dict[str, Any]:
@@ -232,6 +241,21 @@ def refused(reason: str) -> Failure:
     return failure.Failure(failure.CONFIGURATION, reason)
 
 
+def fault(error: Exception, started: bool) -> Failure:
+    """A fault of this command itself. started: whether Ansible runs."""
+    from slipway.runner import failure
+
+    if isinstance(error, OSError):
+        said = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
+    else:
+        with contextlib.suppress(OSError):
+            traceback.print_exc()
+        said = f"{type(error).__name__}: {error}"
+    what = "The release was given up while it ran" if started else "The release could not be started"
+    return failure.Failure(failure.JOB_FAILED, f"{what}: {said}.\nLook at the host of Jenkins, its disk first; then "
+                                               "choose Retry in the pipeline.")
+
+
 def tell(job: Job, why: Failure, log: str) -> None:
     from slipway.runner import orphans
 
@@ -262,6 +286,8 @@ class Release:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._pass_on)
         self._signalled = False
+        self.started = False
+        """Whether Ansible runs, or did."""
         # A build's step that is killed leaves us behind; that is an abort like any other.
         ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
 
@@ -289,8 +315,10 @@ class Release:
         code, tail = self._await()
         if code and self._job and not self._job.told:
             tell(self._job, self._why(variables.get("ecs_release_report_dir", ""), cause, tail, code), self._log)
-        cause.unlink(missing_ok=True)
-        revision.unlink(missing_ok=True)
+        # What cannot be removed changes nothing of what came of the release; the next one tidies up.
+        with contextlib.suppress(OSError):
+            cause.unlink(missing_ok=True)
+            revision.unlink(missing_ok=True)
         return 128 - code if code < 0 else code
 
     def _start(self, variables: dict[str, Any], private: Path, cause: Path, check: bool, more: list[str]) -> None:
@@ -305,6 +333,7 @@ class Release:
         kept = [*self._theirs, *IN_USE]
         # Ends as soon as what it detaches is on its own.
         subprocess.run(detached, cwd=ROOT, env=environment(private, cause), pass_fds=kept, check=True)
+        self.started = True
         for end in self._theirs:
             os.close(end)
 
