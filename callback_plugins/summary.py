@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 from collections import Counter
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 DOCUMENTATION = r"""
 name: summary
 type: aggregate
-short_description: Ends a run with addresses, image, stacks, verdicts and times
+short_description: Ends a run with addresses, image, stacks, verdicts, the release's record and times
 description:
   - Collects what the modules C(cfn_stack), C(ecr_push) and C(ecs_rollout) return and prints it, aligned, after the
     recap of the play. Without one of them it prints nothing.
+  - Of a release that the ledger has on record it tells what they do not, which image was there before, the commit, who
+    released, and the verdict where no rollout was judged. Addresses apart, a line is 80 columns wide at most.
   - Of a run that releases several services it prints a table with a line for each, also for those whose turn never
     came, 80 columns wide at most.
   - A failed run begins with the message of the task that failed.
@@ -39,11 +42,13 @@ STACK, IMAGE, ROLLOUT = "cfn_stack", "ecr_push", "ecs_rollout"
 PREFLIGHT, LEDGER, TARGET, TASK = "ecs_preflight", "ecs_ledger", "ecs_rollback_target", "ecs_task"
 #: What the summary of any run is made of.
 MODULES = frozenset({STACK, IMAGE, ROLLOUT})
+#: What a run of one service tells besides.
+TOLD = MODULES | {LEDGER, TASK}
 #: What shows in the table of several services that a release of one of them began.
 STEPS = MODULES | {PREFLIGHT, LEDGER, TARGET, TASK}
 #: The failing step of a release that never came to a verdict.
-_FAILED_AT = {STACK: "stack failed", IMAGE: "image failed", ROLLOUT: "refused", PREFLIGHT: "refused",
-              LEDGER: "refused", TARGET: "refused", TASK: "task failed"}
+_FAILED_AT = {STACK: "stack failed", IMAGE: "image failed", PREFLIGHT: "refused", LEDGER: "refused",
+              TARGET: "refused", TASK: "task failed"}
 #: The table is as wide as the narrowest of terminals.
 _COLUMNS = 80
 _NAME, _TAG, _CAUSE_LINES = 20, 22, 4
@@ -123,24 +128,61 @@ def compose(run: Run) -> list[Line]:
     """
     if len(run.services) > 1:
         return list(_table(run))
-    if not run.rows:
+    if not any(row.module in MODULES for row in run.rows):
         return []
     labels = _stack_labels(run.rows)
     lines = list(_failures(run.failures))
+    record = _record(run.rows)
+    addresses = _addresses(run.rows, labels)
     blocks = [
-        *_addresses(run.rows, labels),
-        ("image", _images(run)),
+        *addresses,
+        ("image", _images(run, record)),
+        *_origin(record),
         ("stacks", _stacks(run)),
         ("rollout", _rollouts(run)),
+        *_verdict(run, record),
         ("time", [_times(run, labels)]),
     ]
     blocks = [(label, texts) for label, texts in blocks if texts]
     width = max(len(label) for label, _ in blocks)
     for label, texts in blocks:
-        for number, text in enumerate(texts):
+        # An address is there to be clicked or copied.
+        kept = (label, texts) in addresses
+        shown = [line for text in texts for line in ([text] if kept else _folded(text, _COLUMNS - width - 2))]
+        for number, text in enumerate(shown):
             lines.append((f"{label if not number else '':<{width}}  {text}".rstrip(), None))
     lines += _changes(run, labels)
     return lines
+
+
+# -- the record of one release ---------------------------------------------------------------------------------------
+
+def _record(rows: Sequence[Row]) -> Mapping[str, Any]:
+    """What the ledger has put down (ledger/record.py); {} where there is none."""
+    found = [row.result["record"] for row in rows if row.module == LEDGER
+             and isinstance(row.result.get("record"), Mapping)]
+    return found[-1] if found else {}
+
+
+def _origin(record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """The commit, and who released it from where."""
+    who = str(record.get("who") or "").rpartition(":")[2]
+    by = " on ".join(str(record[key]) for key in ("user", "host") if record.get(key))
+    said = ", as ".join(part for part in (by, who) if part)
+    return [("commit", [str(record["commit"])] if record.get("commit") else []),
+            ("by", [text for text in (said, str(record.get("build_url") or "")) if text])]
+
+
+def _verdict(run: Run, record: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """What the release is called where no rollout says so."""
+    judged = any(row.module == ROLLOUT and row.result.get("verdict") for row in run.rows)
+    return [("verdict", [str(record["verdict"]).replace("_", " ")])] if record.get("verdict") and not judged else []
+
+
+def _folded(text: str, width: int) -> list[str]:
+    # A number stays with its unit.
+    whole = re.sub(r"(\d) s\b", "\\1\u00a0s", text)
+    return [line.replace("\u00a0", " ") for line in textwrap.wrap(whole, width, break_on_hyphens=False)]
 
 
 # -- several services ------------------------------------------------------------------------------------------------
@@ -199,7 +241,7 @@ def outcome(run: Run, host: str) -> Outcome:
         return Outcome(host, _UNTOUCHED)
     if failure:
         broken = next((row for row in run.rows if row.host == host and row.failed), None)
-        verdict = record.get("verdict") or (broken.result.get("verdict") or _FAILED_AT.get(broken.module)
+        verdict = record.get("verdict") or (broken.result.get("verdict") or _failed_at(broken.module, stack)
                                             if broken else None) or "failed"
         cause = str(record.get("cause") or "") or failure.message
         return Outcome(host, str(verdict).replace("_", " "), tag, digest, run.services[host], cause)
@@ -210,6 +252,13 @@ def outcome(run: Run, host: str) -> Outcome:
     if verdict == "completed" and not stack.get("changed"):
         verdict = "unchanged"
     return Outcome(host, verdict, tag, digest, run.services[host])
+
+
+def _failed_at(module: str, stack: Mapping[str, Any]) -> str:
+    """The verdict by the step that failed without one. stack: what cfn_stack returned."""
+    if module == ROLLOUT:
+        return "aborted" if stack.get("changed") else "refused"
+    return _FAILED_AT.get(module, "failed")
 
 
 def _wrapped(text: str) -> list[str]:
@@ -255,8 +304,10 @@ def _addresses(rows: Sequence[Row], labels: Mapping[str, str]) -> list[tuple[str
                             for stack, url in found[key].items()])) for key in order]
 
 
-def _images(run: Run) -> list[str]:
+def _images(run: Run, record: Mapping[str, Any]) -> list[str]:
+    """Tag and digest of each image, after the tag that ran before."""
     texts: list[str] = []
+    before = str((record.get("from") or {}).get("tag") or "")
     for row in run.rows:
         if row.module != IMAGE or row.failed:
             continue
@@ -264,7 +315,12 @@ def _images(run: Run) -> list[str]:
         tag = result.get("tag") or next(iter(result.get("tags") or []), "")
         done = [verb for key, verb in (("built", "built"), ("pushed", "pushed")) if result.get(key)]
         words = (f"would be {' and '.join(done)}" if run.check else ", ".join(done)) if done else "already there"
-        texts += [f"{tag}  {words}".strip(), *([str(result["digest"])] if result.get("digest") else [])]
+        way = f"{before} -> {tag}" if before and before != tag and tag == record.get("tag") else tag
+        texts += [f"{way}  {words}".strip(), *([str(result["digest"])] if result.get("digest") else [])]
+    if not texts and record.get("tag"):
+        # Nothing was built: a rollback, a promoted image or a kept one.
+        texts = [f"{before} -> {record['tag']}" if before and before != record["tag"] else str(record["tag"]),
+                 *([str(record["digest"])] if record.get("digest") else [])]
     return list(dict.fromkeys(texts))
 
 
@@ -296,25 +352,31 @@ def _rollouts(run: Run) -> list[str]:
         seconds = result.get("rollout_seconds")
         cells.append([str(result.get("service") or row.host), str(verdict).replace("_", " "),
                       f"in {seconds:.1f} s" if isinstance(seconds, (int, float)) else "",
-                      str(result.get("deployment_id") or "")])
+                      str(result.get("deployment_id") or ""),
+                      "" if run.check else str(result.get("task_definition") or "").rpartition("/")[2]])
     return _aligned(cells)
 
 
 def _times(run: Run, labels: Mapping[str, str]) -> str:
-    """'network 2.1 s, image 3.2 s (build 2.1, push 0.9), total 9.0 s'; of hosts at work together, the slowest."""
+    """'network 2.1 s, image 3.2 s (build 2.1, push 0.9), total 9.0 s'; of hosts at work together, the slowest.
+
+    The parts are those of a release; what prepares it has none to tell.
+    """
     spent: dict[str, Counter[str]] = {}
     parts: dict[str, Mapping[str, Any]] = {}
     for row in run.rows:
         stack = str(row.result.get("stack_name") or "")
-        label = {IMAGE: "image", ROLLOUT: "rollout"}.get(row.module) or labels.get(stack, "stack")
+        if row.module == LEDGER:
+            continue
+        label = {IMAGE: "image", ROLLOUT: "rollout", TASK: "task"}.get(row.module) or labels.get(stack, "stack")
         spent.setdefault(label, Counter())[row.host] += row.seconds  # type: ignore[assignment]
-        if row.module == IMAGE and isinstance(row.result.get("phases"), Mapping):
+        if row.releasing and isinstance(row.result.get("phases"), Mapping):
             parts[label] = row.result["phases"]
     texts = []
     for label, hosts in spent.items():
         text = f"{label} {max(hosts.values()):.1f} s"
         inner = ", ".join(f"{name} {seconds:.1f}" for name, seconds in parts.get(label, {}).items()
-                          if isinstance(seconds, (int, float)) and seconds >= 0.05)
+                          if isinstance(seconds, (int, float)) and seconds >= 0.05 and name != "total")
         texts.append(text + (f" ({inner})" if inner and len(hosts) == 1 else ""))
     return ", ".join([*texts, f"total {run.seconds:.1f} s"])
 
@@ -398,7 +460,7 @@ class CallbackModule(CallbackBase):
         lost = [failure for host, failure in self._failed.items()
                 if stats.failures.get(host) or stats.dark.get(host)]
         names = list(self._releasing) if len(self._releasing) > 1 else []
-        run = Run([row for row in self._rows if names or row.module in MODULES], lost, sum(stats.changed.values()),
+        run = Run([row for row in self._rows if names or row.module in TOLD], lost, sum(stats.changed.values()),
                   time.monotonic() - self._started, bool(context.CLIARGS.get("check")),
                   {name: _length(self._spans.get(name)) for name in names})
         for text, colour in compose(run):

@@ -43,8 +43,9 @@ options:
     default: release
   busy:
     description:
-      - What to do while another release of the service runs - V(wait) for it, V(supersede) it (it gets a SIGTERM, and
-        leaves the old version serving), or V(fail).
+      - What to do while another release of the service runs - V(wait) for it, V(supersede) it (it gets a SIGTERM,
+        leaves the old version serving, and is recorded as superseded by this one), or V(fail).
+      - Waiting is no queue. Of several that wait, any one may be the next.
     type: str
     choices: [wait, supersede, fail]
     default: wait
@@ -53,7 +54,10 @@ options:
     type: float
     default: 3600
   source:
-    description: Folder of the application, from which the commit is read when it is in git.
+    description:
+      - Folder of the application, from which the commit is read when it is in git. C(-dirty) is put behind it where
+        files of the folder differ from it.
+      - Leave it out where the image is not made from it.
     type: str
   revision:
     description: The commit, where it is known.
@@ -74,6 +78,12 @@ options:
     default: {}
   image:
     description: What M(ecr_push) returned; empty where it did not run.
+    type: dict
+    default: {}
+  target:
+    description:
+      - What M(ecs_rollback_target) returned, for a rollback; its image and its commit are recorded. A failed one is why
+        the rollback was refused.
     type: dict
     default: {}
   task:
@@ -112,7 +122,7 @@ options:
         made when missing. With O(state=open) it is for a release that ends before it can write them itself.
     type: path
   keep:
-    description: Number of records that are kept of the service. The newest good one always is.
+    description: Number of records that are kept of the service, 2 or more. The newest good one always is.
     type: int
     default: 100
 attributes:
@@ -151,7 +161,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 entry:
-  description: The record as it was opened; in check mode that of the release that runs now, or null.
+  description:
+    - The record as it was opened, when this release had its turn; in check mode that of the release that runs now, or
+      null.
   returned: with O(state=open)
   type: dict
 token:
@@ -163,11 +175,13 @@ inherited:
   returned: with O(state=open)
   type: dict
 waited:
-  description: Seconds spent waiting for another release.
+  description: Seconds spent waiting for another release, before the record's C(started).
   returned: with O(state=open)
   type: float
 record:
-  description: The record that was written; null for a run that released nothing.
+  description:
+    - The record that was written; null for a run that released nothing. One that found good what an earlier release
+      deployed without being sure of it writes that.
   returned: with O(state=closed)
   type: dict
 report:
@@ -211,6 +225,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "opened": {"type": "dict", "default": {}},
     "preflight": {"type": "dict", "default": {}},
     "image": {"type": "dict", "default": {}},
+    "target": {"type": "dict", "default": {}},
     "task": {"type": "dict", "default": {}},
     "notify": {"type": "dict", "default": {}, "options": {
         "topic": {"type": "str"},

@@ -65,7 +65,8 @@ options:
   look:
     description:
       - Whether AWS is asked for more than who this is and what the stack is, at the price of up to ten calls.
-      - In a run of several services this is left out where only the image changes and the last release was good.
+      - In a run of several services this is left out where only the image changes, the last release was good and the
+        service is no O(canary).
     type: bool
     default: true
   alone:
@@ -74,10 +75,20 @@ options:
         error then; otherwise it is a warning, for the new template may put it right.
     type: bool
     default: false
+  canary:
+    description:
+      - Whether the service is one of those that go first in a run of several. It is looked at as one that is released
+        by itself, so that what the services have in common is found missing before any of them is touched.
+    type: bool
+    default: true
   table:
     description: Name of the ledger's table, to see whether another release runs. Empty where there is none.
     type: str
     default: ""
+  keep:
+    description: Number of records that the ledger keeps; fewer than 2 are refused.
+    type: int
+    default: 100
   busy:
     description: What the release does about another one; with V(fail) it is an error here.
     type: str
@@ -215,7 +226,9 @@ def main() -> None:
         "promote": {"type": "str", "default": ""},
         "look": {"type": "bool", "default": True},
         "alone": {"type": "bool", "default": False},
+        "canary": {"type": "bool", "default": True},
         "table": {"type": "str", "default": ""},
+        "keep": {"type": "int", "default": 100},
         "busy": {"type": "str", "choices": ["wait", "supersede", "fail"], "default": "wait"},
         "account": {"type": "str", "default": ""},
         **AWS_ARGUMENTS,

@@ -10,7 +10,8 @@ short_description: Find the release that a rollback goes to, and check its image
 description:
   - Without O(to) it is the last release before the present one that was deployed well, and that nobody went back from
     since. Releases that failed, were rolled back by ECS or were never judged do not count.
-  - The image must still be in ECR, and be the very one that was recorded.
+  - The image must still be in ECR, and be the very one that was recorded. It is looked for by its digest, whatever its
+    tag names by now, where the stack has the parameter C(ImageDigest).
   - It only reads.
 options:
   table:
@@ -30,7 +31,9 @@ options:
     type: str
     required: true
   to:
-    description: Tag, digest or commit of the release; beginnings of digest and commit will do.
+    description:
+      - Tag, digest or commit of the release; beginnings of digest and commit will do.
+      - A release of a commit with changes beside it counts for C(COMMIT-dirty) only.
     type: str
     default: ""
   limit:
@@ -71,6 +74,10 @@ digest:
   returned: success
 current_tag:
   description: Tag that the stack has now.
+  type: str
+  returned: success
+current_digest:
+  description: Digest that the stack has now; empty where the tag alone names the image.
   type: str
   returned: success
 current_status:

@@ -13,7 +13,7 @@ description:
   - Follows the deployment of one service that runs the expected task definition, by its id, until ECS calls it
     completed. A service that is healthy again on its old task definition is a failure here, and named so.
   - Verdicts that fail the task are V(failed), V(rolled_back), V(superseded) (another release came after), V(missing),
-    V(inactive), V(not_started), V(timed_out) and V(no_answer) (the O(url) check).
+    V(inactive), V(not_started), V(timed_out) and V(no_answer) (the O(url) check; the new version stays live then).
   - A failed rollout is explained. The message names the likely cause and what to change; stopped tasks with their exit
     codes, the last log lines of failed containers, target health and service events are the evidence.
   - It only reads, so it never reports a change. The first question is asked at once; a rollout that is already
@@ -48,7 +48,10 @@ options:
     type: float
     default: 900
   url:
-    description: Address, as a rule the load balancer's, that has to answer 200 before success is said.
+    description:
+      - Address, as a rule the load balancer's, that has to answer 200 before success is said.
+      - A redirect is followed for as long as it stays on the host; what another host answers is not the application's
+        answer.
     type: str
   url_contains:
     description: Text that the page at O(url) has to contain, for instance the image tag.
@@ -57,6 +60,13 @@ options:
     description: Seconds within which O(url) has to answer as expected, counted from the completed rollout.
     type: float
     default: 60
+  url_validate_certs:
+    description:
+      - Whether the TLS certificate of O(url) is verified. That of AWS itself is O(validate_certs)'s matter.
+      - The certificate of a load balancer that is asked by AWS's own name for it (C(....elb.amazonaws.com)) is not,
+        since no certificate can be issued for that name.
+    type: bool
+    default: true
 attributes:
   check_mode:
     description: Reads the present state where there is one, waits for nothing and fails no rollout.
@@ -207,6 +217,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "url": {"type": "str"},
     "url_contains": {"type": "str"},
     "url_timeout": {"type": "float", "default": 60},
+    "url_validate_certs": {"type": "bool", "default": True},
     **door.PROGRESS_ARGUMENTS,
     **AWS_ARGUMENTS,
 }

@@ -132,4 +132,4 @@ class Shop:
 
     def records(self, name: str) -> list[dict[str, Any]]:
         """Oldest first."""
-        return [record for key, record in sorted(self.items(name).items()) if key != "lock"]
+        return [record for key, record in sorted(self.items(name).items()) if key.startswith("release#")]

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from . import names
 from .errors import InvalidInput, SlipwayError
+from .ledger.book import check_keep
 from .readiness import image
 from .stack import template as templates
 from .stack.parameters import check as check_parameter
+
+T = TypeVar("T")
 
 _APP_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 
@@ -27,14 +30,16 @@ _ORDER = (
 
 
 def check(app_name: str, stack_name: str, repository: str, source: str, dockerfile: str, tag: str, template: str,
-          parameters: dict[str, Any], builds: bool = True, promote: str = "", deploys: bool = True) -> None:
+          parameters: dict[str, Any], builds: bool = True, promote: str = "", deploys: bool = True,
+          keep: int = 100) -> None:
     """Raise InvalidInput that lists every fault, one a line; nothing is called or written.
 
     builds: whether an image may have to be built, so that its source must be there. promote: path of the release.json
     whose image is deployed instead, '' for none. deploys: false where an image that was deployed before comes back.
+    keep: number of the ledger's records.
     """
-    faults = [f"{error}" for error in _faults(app_name, stack_name, repository, source, dockerfile, tag, template,
-                                              parameters, builds, promote, deploys)]
+    faults = [f"{error}" for error in (*_faults(app_name, stack_name, repository, source, dockerfile, tag, template,
+                                                parameters, builds, promote, deploys), *_fault(check_keep, keep))]
     if len(faults) == 1:
         raise InvalidInput(faults[0])
     if faults:
@@ -72,7 +77,7 @@ def _faults(app_name: str, stack_name: str, repository: str, source: str, docker
         yield from _template(template, parameters)
 
 
-def _fault(rule: Callable[[str], object], value: str) -> Iterator[SlipwayError]:
+def _fault(rule: Callable[[T], object], value: T) -> Iterator[SlipwayError]:
     try:
         rule(value)
     except InvalidInput as error:

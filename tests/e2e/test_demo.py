@@ -299,7 +299,7 @@ def test_a_rollback_leads_to_the_last_good_release_without_a_failed_request(demo
 
 def test_the_ledger_has_told_the_failures_too(demo: Demo, url: str) -> None:
     verdicts = [record["verdict"] for record in demo.ledger()]
-    assert {"completed", "stack_failed", "image_failed"} <= set(verdicts)
+    assert {"completed", "rolled_back", "image_failed"} <= set(verdicts)
     crashed = next(record for record in demo.ledger() if "no database" in json.dumps(record))
     assert "no database at db:5432" in json.dumps(crashed["evidence"]) + crashed["message"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -56,3 +57,18 @@ def embedded_aws(state: Path, port: int, **more: str) -> Iterator[EmbeddedAws]:
 def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedAws]:
     with embedded_aws(tmp_path_factory.mktemp("aws"), PORT) as one:
         yield one
+
+
+@pytest.fixture(scope="module")
+def table(aws: EmbeddedAws) -> Iterator[str]:
+    """The table as files/cloudformation/ledger.yml makes it."""
+    name = f"ledger-{uuid.uuid4().hex[:8]}"
+    cloudformation = aws.client("cloudformation")
+    cloudformation.create_stack(StackName=name, TemplateBody=(ROOT / "files/cloudformation/ledger.yml").read_text(),
+                                Parameters=[{"ParameterKey": "AppName", "ParameterValue": name}])
+    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
+    outputs = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
+    found = {o["OutputKey"]: o["OutputValue"] for o in outputs}["LedgerTable"]
+    assert found == f"{name}-ledger"
+    yield found
+    cloudformation.delete_stack(StackName=name)

@@ -10,7 +10,6 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +18,6 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 PLAYBOOK = Path(sys.executable).with_name("ansible-playbook")
-
-
-@pytest.fixture(scope="module")
-def table(aws: Any) -> Iterator[str]:
-    """The table as files/cloudformation/ledger.yml makes it."""
-    name = f"ledger-{uuid.uuid4().hex[:8]}"
-    cloudformation = aws.client("cloudformation")
-    cloudformation.create_stack(StackName=name, TemplateBody=(ROOT / "files/cloudformation/ledger.yml").read_text(),
-                                Parameters=[{"ParameterKey": "AppName", "ParameterValue": name}])
-    cloudformation.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig={"Delay": 1})
-    outputs = cloudformation.describe_stacks(StackName=name)["Stacks"][0]["Outputs"]
-    found = {o["OutputKey"]: o["OutputValue"] for o in outputs}["LedgerTable"]
-    assert found == f"{name}-ledger"
-    yield found
-    cloudformation.delete_stack(StackName=name)
 
 
 class Ledger:
@@ -80,7 +64,7 @@ class Ledger:
         return {item["id"]["S"]: json.loads(item["entry"]["S"]) for item in found}
 
     def records(self) -> list[dict[str, Any]]:
-        return [record for name, record in sorted(self.items().items()) if name != "lock"]
+        return [record for name, record in sorted(self.items().items()) if name.startswith("release#")]
 
 
 GOOD = {"image": {"tag": "v1", "digest": "sha256:1"}, "stack": {"changed": True},
@@ -108,7 +92,8 @@ def test_a_release_is_recorded_and_the_lock_given_back(ledger: Ledger) -> None:
     (record,) = ledger.records()
     assert (record["verdict"], record["tag"], record["message"]) == ("completed", "v1", "web:1 is rolled out.")
     assert (record["who"], record["service"]) == ("arn:aws:iam::1:user/ann", ledger.service)
-    assert len(record["commit"]) == 40
+    head = subprocess.run(["git", "-C", str(ROOT), "rev-parse", "HEAD"], check=True, capture_output=True, text=True)
+    assert record["commit"].partition("-")[0] == head.stdout.strip()
     assert "lock" not in ledger.items()
 
 
@@ -146,6 +131,49 @@ def test_a_second_release_waits_for_the_first_and_says_for_whom(ledger: Ledger) 
     one, two = ledger.records()
     assert one["ended"] <= two["ended"]
     assert "lock" not in ledger.items()
+
+
+STACK = {"Parameters": {"ImageTag": {"Type": "String"}, "ImageDigest": {"Type": "String", "Default": ""}},
+         "Resources": {"Topic": {"Type": "AWS::SNS::Topic", "Properties": {"DisplayName": {"Ref": "ImageTag"}}}}}
+
+
+def deploy(ledger: Ledger, operation: str, tag: str) -> None:
+    """The service's stack gets this image. operation: create or update."""
+    cloudformation = ledger.aws.client("cloudformation")
+    getattr(cloudformation, f"{operation}_stack")(
+        StackName=ledger.service, TemplateBody=json.dumps(STACK), Parameters=[
+            {"ParameterKey": "ImageTag", "ParameterValue": tag},
+            {"ParameterKey": "ImageDigest", "ParameterValue": f"sha256:{tag}"}])
+    cloudformation.get_waiter(f"stack_{operation}_complete").wait(StackName=ledger.service, WaiterConfig={"Delay": 1})
+
+
+def test_what_a_release_waited_for_is_not_its_own(ledger: Ledger) -> None:
+    """Killed after its wait it says neither that it deployed the other one's image, nor when, nor how long."""
+    deploy(ledger, "create", "a")
+    go, waited = ledger.folder / "go", ledger.folder / "waited"
+    first = ledger.start({"name": "wait", "ansible.builtin.wait_for": {"path": str(go), "sleep": 1, "timeout": 300}},
+                         ledger.close(**{**GOOD, "image": {"tag": "b", "digest": "sha256:b"}}))
+    until(lambda: "lock" in ledger.items())
+    second = ledger.start(ledger.touch(waited), HANG)
+    assert second.stdout is not None
+    assert any("waiting for it" in line for line in second.stdout)
+    deploy(ledger, "update", "b")
+    time.sleep(2)
+    go.touch()
+    first.communicate(timeout=120)
+    until(waited.exists)
+    held = ledger.items()["lock"]
+    assert held["from"] == {"tag": "b", "digest": "sha256:b"} and "provisional" not in held
+    os.killpg(second.pid, signal.SIGKILL)
+    second.communicate(timeout=60)
+    until(lambda: "lock" not in ledger.items())
+    one, two = ledger.records()
+    assert (one["verdict"], two["verdict"]) == ("completed", "aborted")
+    assert "the stack is UPDATE_COMPLETE and b is deployed" in two["message"]
+    assert one["ended"] <= two["started"] == two["id"].split("#")[1]
+    assert two["waited"] > 2 and two["events"] == []
+    assert one["waited"] == 0
+    ledger.aws.client("cloudformation").delete_stack(StackName=ledger.service)
 
 
 def test_of_ten_at_once_each_has_its_turn(ledger: Ledger) -> None:
@@ -220,11 +248,15 @@ def test_superseding_stops_the_other_release(ledger: Ledger) -> None:
     # Somebody has to read what it writes, or a full pipe would hold it.
     reader = threading.Thread(target=first.communicate, daemon=True)
     reader.start()
+    ledger.environment["BUILD_URL"] = "https://ci/8"
     out = ledger.run(ledger.close(**GOOD), busy="supersede")
     reader.join(timeout=60)
     assert "asked it to stop" in out
     assert first.returncode not in (0, None)
-    assert [record["verdict"] for record in ledger.records()] == ["aborted", "completed"]
+    stopped, mine = ledger.records()
+    assert (stopped["verdict"], mine["verdict"]) == ("superseded", "completed")
+    by = f"{mine['user']} on {mine['host']}, https://ci/8"
+    assert stopped["superseded_by"] == by and stopped["message"].startswith(f"Superseded by {by}; ")
 
 
 def test_check_mode_takes_nothing_and_tells_who_has_it(ledger: Ledger) -> None:

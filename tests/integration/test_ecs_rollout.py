@@ -272,7 +272,8 @@ def test_the_page_has_the_last_word(cluster: Cluster, page: str) -> None:
     assert result["verdict"] == "completed"
     result, _ = cluster.rollout(url=page, url_contains="tag 8", url_timeout=1)
     assert result["verdict"] == "no_answer"
-    assert "its page does not contain 'tag 8'" in result["msg"]
+    assert "its page does not contain 'tag 8'. The new version stays live." in result["msg"]
+    assert "playbooks/rollback.yml" in result["remedy"]
     result, _ = cluster.rollout(url=f"{page}none", url_timeout=1)
     assert "it answers 404" in result["msg"]
 

@@ -23,7 +23,10 @@ from tests.small_image import small_image
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("ash", "beech", "cedar", "elm", "fir", "hazel")
-RELEASE = "playbooks/release.yml"
+#: Calls of a preflight that looks at what the tasks of a service need.
+CLOSELY = ("DescribeTaskDefinition", "GetRole", "DescribeLogGroups", "ListContainerInstances",
+           "DescribeContainerInstances")
+RELEASE, ROLLBACK = "playbooks/release.yml", "playbooks/rollback.yml"
 
 
 class Forest:
@@ -79,7 +82,7 @@ def test_a_failing_canary_leaves_the_rest_untouched(forest: Forest) -> None:
     forest.shop.write("ash", "ash two", '["sh", "-c", "echo no settings; exit 3"]')
     code, lines = forest.release()
     assert code != 0
-    assert verdicts(lines) == {"ash": "stack failed", **dict.fromkeys(NAMES[1:], "untouched")}
+    assert verdicts(lines) == {"ash": "rolled back", **dict.fromkeys(NAMES[1:], "untouched")}
     text = " ".join(" ".join(lines).split())
     assert "Container ash crashes on start: exit code 3." in text
     assert f"Untouched, as a release before theirs failed: {', '.join(NAMES[1:])}." in text
@@ -87,7 +90,8 @@ def test_a_failing_canary_leaves_the_rest_untouched(forest: Forest) -> None:
     after = forest.stacks()
     assert {name: after[name] for name in NAMES[1:]} == {name: before[name] for name in NAMES[1:]}
     assert after["ash"][1] == before["ash"][1]
-    assert [record["verdict"] for record in forest.records("ash")] == ["completed", "stack_failed"]
+    assert [(record["verdict"], record["cause_kind"]) for record in forest.records("ash")] == [
+        ("completed", ""), ("rolled_back", "crash")]
     assert len(forest.records("beech")) == 1
 
 
@@ -97,9 +101,9 @@ def test_a_failure_in_a_later_wave_spares_those_behind_it_only(forest: Forest) -
     before = forest.stacks()
     code, lines = forest.release("-e", '{"release_waves": [1, 2, 3]}')
     assert code != 0
-    assert verdicts(lines) == {"ash": "completed", "beech": "stack failed", "cedar": "completed",
+    assert verdicts(lines) == {"ash": "completed", "beech": "rolled back", "cedar": "completed",
                                **dict.fromkeys(NAMES[3:], "untouched")}
-    assert "2 completed, 1 stack failed, 3 untouched of 6 services." in lines
+    assert "2 completed, 1 rolled back, 3 untouched of 6 services." in lines
     after = forest.stacks()
     assert [name for name in NAMES if after[name][1] != before[name][1]] == ["ash", "cedar"]
 
@@ -121,6 +125,9 @@ def test_all_good_in_few_calls_and_two_runs_at_once(forest: Forest) -> None:
     # What grows with time is asked for all services together: their stacks, and that they live.
     timed = {name: calls.pop(name, 0) for name in ("DescribeStacks", "UpdateItem", "BatchGetItem")}
     assert timed["DescribeStacks"] <= 10 + 1.5 * seconds, timed
+    # What their tasks need is looked at for the first, and for the one whose last release failed.
+    looked = {name: calls.pop(name, 0) for name in CLOSELY}
+    assert looked["DescribeLogGroups"] == 2 and sum(looked.values()) <= 5 * 2, looked
     assert calls.total() <= 14 * len(NAMES), calls
 
     for name in NAMES:
@@ -141,6 +148,54 @@ def test_nothing_changed_is_said_for_each(forest: Forest) -> None:
     assert code == 0
     assert verdicts(lines) == dict.fromkeys(NAMES, "unchanged")
     assert "6 unchanged of 6 services." in lines
+
+
+def test_what_is_missing_is_found_before_the_first_of_them_is_touched(forest: Forest) -> None:
+    """The last release of each was good, so only the one that goes first is looked at closely."""
+    logs, group = forest.aws.client("logs"), "/ecs/ash-service"
+    for name in NAMES:
+        forest.shop.write(name, f"{name} five")
+    before = forest.stacks()
+    logs.delete_log_group(logGroupName=group)
+    try:
+        code, lines = forest.release()
+    finally:
+        logs.create_log_group(logGroupName=group)
+    assert code != 0
+    assert verdicts(lines) == {"ash": "refused", **dict.fromkeys(NAMES[1:], "untouched")}
+    assert f"The log group {group} of the task definition does not exist" in " ".join(" ".join(lines).split())
+    assert forest.stacks() == before
+
+
+def test_all_go_back_only_where_it_is_meant(forest: Forest) -> None:
+    before = forest.stacks()
+    refused = forest.shop.play(ROLLBACK)
+    said = " ".join(refused.stdout.split())
+    assert refused.returncode != 0
+    assert f"This takes 6 services back: {', '.join(NAMES)}." in said and "-e rollback_confirm=yes" in said
+    assert forest.stacks() == before
+    plan = forest.shop.play(ROLLBACK, "", "--check")
+    assert plan.returncode == 0, plan.stdout
+    for name in NAMES:
+        tags = [one["tag"] for one in forest.records(name) if one["verdict"] == "completed"]
+        last = next(tag for tag in reversed(tags) if tag != before[name][1])
+        assert f"back to {last}" in " ".join(plan.stdout.split())
+    assert forest.stacks() == before
+
+
+def test_a_rollback_in_waves_stops_after_a_failure(forest: Forest) -> None:
+    """The second wave has an image to go back to that is no longer there."""
+    before = forest.stacks()
+    tags = [one["tag"] for one in forest.records("beech") if one["verdict"] == "completed"]
+    last = next(tag for tag in reversed(tags) if tag != before["beech"][1])
+    forest.aws.client("ecr").batch_delete_image(repositoryName="beech", imageIds=[{"imageTag": last}])
+    done = forest.shop.play(ROLLBACK, "", "-e", '{"release_waves": [1, 2, 3], "rollback_confirm": "yes"}')
+    assert done.returncode != 0
+    after = forest.stacks()
+    assert [name for name in NAMES if after[name][1] != before[name][1]] == ["ash", "cedar"], done.stdout
+    lines = done.stdout.splitlines()
+    assert verdicts(lines) == {"ash": "completed", "beech": "refused", "cedar": "completed",
+                               **dict.fromkeys(NAMES[3:], "untouched")}
 
 
 def test_services_of_one_cluster_are_asked_for_together(aws: Any, tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from slipway.aws.session import Aws
 from slipway.errors import InvalidInput
 from slipway.readiness.look import look
 from slipway.stack import template as templates
+from tests.loopback import answering, self_signed
 from tests.shop import ROOT, Shop
 from tests.small_image import small_image
 
@@ -64,7 +65,8 @@ def ask(shop: Shop, monkeypatch: pytest.MonkeyPatch, check_mode: bool = False, *
     return look({"app_name": NAME, "stack_name": f"{NAME}-service", "repository": NAME,
                  "source": str(shop.folder / NAME), "dockerfile": "Dockerfile", "tag": "", "template": TEMPLATE,
                  "parameters": {}, "account": "", "builds": True, "keep_image": False, "promote": "", "look": True,
-                 "alone": True, "table": f"{shop.network}-ledger", "busy": "wait", **more}, check_mode)
+                 "alone": True, "canary": True, "table": f"{shop.network}-ledger", "keep": 100, "busy": "wait", **more},
+                check_mode)
 
 
 class Hook:
@@ -285,6 +287,26 @@ def test_a_stack_that_knows_no_digest_is_released_all_the_same(shop: Shop) -> No
     now = parameters(shop)
     assert "ImageDigest" not in now and image(shop).endswith(f":{now['ImageTag']}")
     assert shop.page(NAME) == "four"
+
+
+def test_a_page_without_what_it_has_to_show_is_no_success(shop: Shop) -> None:
+    shop.write(NAME, "nine")
+    asked = {"ecs_release_tag": "v9", "ecs_release_url_timeout": 1,
+             "ecs_release_url_contains": "{{ ecs_release_stack.parameters.ImageTag | default('') }}"}
+    run = shop.release(NAME, *extra(**asked, ecs_release_report_dir=str(shop.folder / "unseen")))
+    record = report(shop, "unseen")
+    assert run.returncode != 0 and record["verdict"] == "no_answer", run.stdout
+    assert "its page does not contain 'v9'. The new version stays live." in record["message"]
+    assert "playbooks/rollback.yml" in record["remedy"]
+    assert shop.page(NAME) == "nine" and shop.tag(NAME) == "v9"
+    page = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nv9"
+    with answering(page, certificate=self_signed(shop.folder, "depth.example.com")) as url:
+        run = shop.release(NAME, *extra(**asked, ecs_release_url=url))
+        assert run.returncode != 0
+        assert "its certificate is not valid: self-signed certificate" in " ".join(run.stdout.split())
+        run = shop.release(NAME, *extra(**asked, ecs_release_url=url, ecs_release_url_validate_certs=False))
+    assert run.returncode == 0, run.stdout
+    assert shop.tag(NAME) == "v9"
 
 
 def test_the_preflight_names_all_that_is_missing_at_once(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -44,6 +44,8 @@ def test_good_values_pass(good: dict[str, Any]) -> None:
     ({"parameters": {"HealthCheckTimeoutSeconds": 5}}, "HealthCheckTimeoutSeconds (5) must be below"),
     ({"parameters": {"DesiredCapacity": 3, "MaxSize": 2}}, "DesiredCapacity (3) must be at most MaxSize (2)"),
     ({"parameters": {"DesiredCount": 3, "MaxCount": 2}}, "MaxCount (2) must be 0 or at least DesiredCount (3)"),
+    ({"keep": 1}, "to keep 1 records, which leaves no release to go back to. Set ecs_release_ledger_keep to 2"),
+    ({"keep": -5}, "to keep -5 records"),
 ])
 def test_fault_is_named(good: dict[str, Any], change: dict[str, Any], words: str) -> None:
     with pytest.raises(InvalidInput) as refused:

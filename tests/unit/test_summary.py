@@ -59,8 +59,8 @@ stacks   shop-network   CREATE_COMPLETE  changed
          shop-registry  CREATE_COMPLETE  unchanged
          shop-service   UPDATE_COMPLETE  changed
 rollout  web  completed  in 4.0 s  ecs-svc/1
-time     network 2.1 s, registry 0.8 s, image 3.2 s (build 2.1, push 0.9), service 12.0 s, rollout 4.1 s, \
-total 25.0 s"""
+time     network 2.1 s, registry 0.8 s, image 3.2 s (build 2.1, push 0.9),
+         service 12.0 s, rollout 4.1 s, total 25.0 s"""
 
 
 def test_nothing_changed_is_said() -> None:
@@ -115,13 +115,81 @@ def test_several_services_are_told_apart() -> None:
     assert lines[:2] == ["AppURL   shop-service  http://a", "         cart-service  http://b"]
     assert "rollout  shop  completed  in 4.0 s  ecs-svc/1" in lines
     assert "         cart  completed  in 4.0 s  ecs-svc/1" in lines
-    assert lines[-1] == "time     shop-service 9.0 s, cart-service 5.0 s, rollout 6.0 s, image 2.0 s, total 20.0 s"
+    assert lines[-2:] == ["time     shop-service 9.0 s, cart-service 5.0 s, rollout 6.0 s, image 2.0 s,",
+                          "         total 20.0 s"]
 
 
 @pytest.mark.parametrize("result", [{}, {"outputs": None}, {"outputs": "(known after apply)"}, {"phases": None}])
 def test_what_is_missing_breaks_nothing(result: dict[str, Any]) -> None:
     rows = [Row(module, "localhost", 1.0, result) for module in summary.MODULES]
     assert summary.compose(Run(rows))
+
+
+# -- the record of one release -----------------------------------------------------------------------------------------
+
+WHO = "arn:aws:sts::123456789012:assumed-role/shop-jenkins-Role-1ABCDEF/i-0123456789abcdef0"
+TOLD = {"verdict": "completed", "kind": "release", "tag": "7fd3", "digest": DIGEST, "from": {"tag": "6ab1"},
+        "commit": "fc99df3" + "0" * 33, "user": "jenkins", "host": "ip-10-0-0-7", "who": WHO,
+        "build_url": "http://127.0.0.1:8080/job/shop/7/", "task_definition": "arn:x/shop:12"}
+
+
+def recorded(**record: Any) -> Any:
+    return Row("ecs_ledger", "shop", 0.1, {"record": {**TOLD, **record}})
+
+
+def test_the_record_of_a_release_is_told_once_and_readably() -> None:
+    rows = [Row("ecs_ledger", "shop", 0.1, {"entry": {}}), image(),
+            Row("ecs_task", "shop", 5.0, {"phases": {"run": 4.8}}),
+            stack("shop-service", 12.0, host="shop", status="UPDATE_COMPLETE", changed=True, outputs={"AppURL": URL},
+                  phases={"read": 0.01, "plan": 0.9, "update": 11.0}),
+            rollout(deployment_id="ecs-svc/8329157493015827364", service="shop-service-Service-AbCdEfGhIjKl",
+                    task_definition="arn:aws:ecs:eu-central-1:123456789012:task-definition/shop-service:12",
+                    phases={"wait": 3.9, "url": 0.2}), recorded()]
+    shown = text(Run(rows, [], changed=3, seconds=25.04))
+    assert shown == f"""\
+AppURL   {URL}
+image    6ab1 -> 7fd3  built, pushed
+         {DIGEST}
+commit   fc99df3000000000000000000000000000000000
+by       jenkins on ip-10-0-0-7, as
+         assumed-role/shop-jenkins-Role-1ABCDEF/i-0123456789abcdef0
+         http://127.0.0.1:8080/job/shop/7/
+stacks   shop-service  UPDATE_COMPLETE  changed
+rollout  shop-service-Service-AbCdEfGhIjKl  completed  in 4.0 s
+         ecs-svc/8329157493015827364  shop-service:12
+time     image 3.2 s (build 2.1, push 0.9), task 5.0 s (run 4.8), shop-service
+         12.0 s (plan 0.9, update 11.0), rollout 4.1 s (wait 3.9, url 0.2),
+         total 25.0 s"""
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_the_record_of_a_rollback_says_where_it_went() -> None:
+    rows = [stack("shop-service", host="shop", changed=True), rollout(),
+            recorded(kind="rollback", tag="6ab1", **{"from": {"tag": "7fd3"}})]
+    lines = text(Run(rows, [], changed=1)).splitlines()
+    assert lines[:2] == ["image    7fd3 -> 6ab1", f"         {DIGEST}"]
+
+
+def test_a_release_that_came_to_no_rollout_has_its_verdict_from_the_record() -> None:
+    rows = [image(), stack("shop-service", host="shop", failed=True, status="UPDATE_ROLLBACK_COMPLETE"),
+            recorded(verdict="rolled_back")]
+    run = Run(rows, [Failure("Update the service stack", "shop", "Container web crashes on start.")], changed=1)
+    assert "verdict  rolled back" in text(run).splitlines()
+    judged = Run([*rows, rollout(verdict="no_answer")], run.failures)
+    assert not any(line.startswith("verdict") for line in text(judged).splitlines())
+
+
+def test_a_long_record_still_fits_eighty_columns() -> None:
+    long = "x" * 128
+    record = {"from": {"tag": "y" * 128}, "build_url": f"http://{long}", "tag": long, "commit": long, "host": long}
+    shown = text(Run([image(tag=long), stack(long, host="shop", status="UPDATE_ROLLBACK_COMPLETE"),
+                      rollout(service=long, task_definition=f"arn:x/{long}"), recorded(**record)]))
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_a_run_without_a_record_tells_what_it_did_before() -> None:
+    rows = [*RELEASE, Row("ecs_ledger", "shop", 0.1, {"record": None})]
+    assert text(Run(rows, [], changed=3, seconds=25.04)) == text(Run(RELEASE, [], changed=3, seconds=25.04))
 
 
 class Screen:
@@ -222,11 +290,20 @@ def test_the_table_fits_eighty_columns() -> None:
 
 @pytest.mark.parametrize(("module", "verdict"), [
     ("ecs_preflight", "refused"), ("ecs_ledger", "refused"), ("ecr_push", "image failed"),
-    ("cfn_stack", "stack failed"), ("ecs_task", "task failed")])
+    ("cfn_stack", "stack failed"), ("ecs_task", "task failed"), ("ecs_rollout", "refused")])
 def test_the_step_that_failed_names_the_verdict(module: str, verdict: str) -> None:
     row = Row(module, "cart", 1.0, {"msg": "Not so."}, True)
     found = summary.outcome(several(row, failures=[Failure("x", "cart", "Not so.")], shop=0.0, cart=1.0), "cart")
     assert (found.verdict, found.cause) == (verdict, "Not so.")
+
+
+def test_a_failed_step_that_knows_better_is_heard() -> None:
+    """What cfn_stack calls its failure; and a rollout given up without a verdict is no refusal once it is under way."""
+    failed = [Failure("x", "cart", "No.")]
+    row = Row("cfn_stack", "cart", 1.0, {"msg": "No.", "verdict": "rolled_back"}, True)
+    assert summary.outcome(several(row, failures=failed, shop=0.0, cart=1.0), "cart").verdict == "rolled back"
+    rows = [stack("cart-service", host="cart", changed=True), Row("ecs_rollout", "cart", 1.0, {"msg": "No."}, True)]
+    assert summary.outcome(several(*rows, failures=failed, shop=0.0, cart=1.0), "cart").verdict == "aborted"
 
 
 def test_what_had_nothing_to_do_is_unchanged() -> None:

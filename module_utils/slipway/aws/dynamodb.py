@@ -4,28 +4,33 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from ..errors import AwsError
+from ..polling import delays
 from .session import Aws
 
 #: BatchWriteItem takes this many items in a call.
 ITEMS_PER_BATCH = 25
-#: How often a transaction is tried that others were in the way of.
-_ATTEMPTS = 5
+#: How often a transaction is tried that others were in the way of; with the waits between, about five seconds.
+_ATTEMPTS = 7
+_FAILED = "ConditionalCheckFailed"
 
 #: An item: attribute name to text or number.
 Item = dict[str, Any]
 
 
 class Conflict(Exception):
-    """A condition did not hold. item: what the table has instead, {} when there is nothing."""
+    """A condition did not hold. item: what the table has instead, {} when there is nothing; items: of several, {} for
+    those that did hold."""
 
-    def __init__(self, item: Item) -> None:
+    def __init__(self, item: Item, items: Sequence[Item] = ()) -> None:
         super().__init__("the condition did not hold")
         self.item = item
+        self.items = items
 
 
 def get(aws: Aws, table: str, key: Item) -> Item:
@@ -57,11 +62,10 @@ def update(aws: Aws, table: str, key: Item, expression: str, condition: str, val
 def update_all(aws: Aws, table: str, keys: Sequence[Item], expression: str, condition: str,
                values: Sequence[Item]) -> list[Item]:
     """As update, of up to 100 items: those whose condition holds. values: for each key. Returns for each key the item
-    as it is soon after, {} where its condition did not hold."""
-    left = list(range(len(keys)))
-    for _ in range(_ATTEMPTS):
-        if not left:
-            break
+    as it is soon after, {} where its condition did not hold. What others are in the way of is tried again for some
+    seconds, then it is an AwsError."""
+    left, waits, attempts = list(range(len(keys))), _waits(), 1
+    while left:
         try:
             aws.call("dynamodb", "transact_write_items", TransactItems=[{"Update": {
                 "TableName": table, "Key": typed(keys[number]), "UpdateExpression": expression,
@@ -73,10 +77,14 @@ def update_all(aws: Aws, table: str, keys: Sequence[Item], expression: str, cond
             reasons = error.response.get("CancellationReasons", [])
             if error.code != "TransactionCanceledException" or len(reasons) != len(left):
                 raise
-            left = [number for number, reason in zip(left, reasons, strict=True)
-                    if reason.get("Code") != "ConditionalCheckFailed"]
-    else:
-        left = []
+            held = [number for number, reason in zip(left, reasons, strict=True) if reason.get("Code") != _FAILED]
+            # Without those whose condition did not hold the rest may go through at once.
+            if len(held) == len(left):
+                if attempts == _ATTEMPTS:
+                    raise
+                attempts += 1
+                time.sleep(next(waits))
+            left = held
     items = _get_all(aws, table, [keys[number] for number in left])
     return [next((item for item in items if number in left and keys[number].items() <= item.items()), {})
             for number in range(len(keys))]
@@ -90,27 +98,62 @@ def _get_all(aws: Aws, table: str, keys: Iterable[Item]) -> list[Item]:
     return [plain(item) for item in answer.get("Responses", {}).get(table, [])]
 
 
-def replace(aws: Aws, table: str, item: Item, key: Item, condition: str, values: Item, token: str) -> None:
-    """Put `item` and delete the item of `key`, both or neither. token: makes a repeated call count once (36 characters
-    at most). Raises Conflict when the condition on what is deleted does not hold."""
-    for attempt in range(_ATTEMPTS):
+@dataclass(frozen=True)
+class Put:
+    """Of together(): write this item, whatever there is."""
+
+    item: Item
+
+
+@dataclass(frozen=True)
+class Delete:
+    """Of together(): delete the item of this key, if the condition holds where one is given (#name, :value)."""
+
+    key: Item
+    condition: str = ""
+    values: Item = field(default_factory=dict)
+
+
+def together(aws: Aws, table: str, steps: Sequence[Put | Delete], token: str) -> None:
+    """Do all of the steps or none, in one call. token: makes a repeated call count once (36 characters at most).
+
+    Raises Conflict when a condition does not hold, with `items`: for each step what the table has instead, {} where its
+    condition held or there is nothing.
+    """
+    waits = _waits()
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
-            aws.call("dynamodb", "transact_write_items", ClientRequestToken=token, TransactItems=[
-                {"Put": {"TableName": table, "Item": typed(item)}},
-                {"Delete": {"TableName": table, "Key": typed(key), "ConditionExpression": condition,
-                            "ExpressionAttributeNames": _names(condition),
-                            "ExpressionAttributeValues": typed({f":{k}": v for k, v in values.items()})}}])
+            aws.call("dynamodb", "transact_write_items", ClientRequestToken=token,
+                     TransactItems=[_step(table, step) for step in steps])
         except AwsError as error:
             if error.code != "TransactionCanceledException":
                 raise
-            if "ConditionalCheckFailed" in error.aws_message:
-                raise Conflict({}) from error
+            if _FAILED in error.aws_message:
+                reasons = error.response.get("CancellationReasons", [])
+                raise Conflict({}, [plain(reason.get("Item", {})) for reason in reasons]) from error
             # Somebody was at one of the items in this moment (a beat of the lock).
-            if "TransactionConflict" not in error.aws_message or attempt == _ATTEMPTS - 1:
+            if "TransactionConflict" not in error.aws_message or attempt == _ATTEMPTS:
                 raise
-            time.sleep(0.1 * 2 ** attempt)
+            time.sleep(next(waits))
         else:
             return
+
+
+def _step(table: str, step: Put | Delete) -> dict[str, Any]:
+    if isinstance(step, Put):
+        return {"Put": {"TableName": table, "Item": typed(step.item)}}
+    arguments: dict[str, Any] = {"TableName": table, "Key": typed(step.key)}
+    if step.condition:
+        arguments |= {"ConditionExpression": step.condition, "ReturnValuesOnConditionCheckFailure": "ALL_OLD",
+                      "ExpressionAttributeNames": _names(step.condition)}
+    if step.values:
+        arguments["ExpressionAttributeValues"] = typed({f":{k}": v for k, v in step.values.items()})
+    return {"Delete": arguments}
+
+
+def _waits() -> Iterator[float]:
+    """Between two tries of a transaction. Those who were in each other's way would meet again without jitter."""
+    return delays(first=0.1, limit=2.0, factor=2.0, jitter=0.5)
 
 
 def delete(aws: Aws, table: str, key: Item, condition: str, values: Item) -> None:

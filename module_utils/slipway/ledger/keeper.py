@@ -25,8 +25,8 @@ from ..errors import SlipwayError
 from ..notify.send import Settings, send
 from ..progress import Progress
 from . import book, lock, owner, report
-from .entry import settle
 from .record import Record
+from .stack import settle
 
 _LOOK = 1.0
 #: A release that hangs for longer than this has lost its keeper, and with it the lock.
@@ -43,19 +43,18 @@ def keep(aws: Aws, table: str, entry: Record, token: str, pid: int, notes: str =
     # As it was when the entry was opened: by now it may have ended.
     service, whose = entry["service"], str(entry["process"])
     started = beaten = time.monotonic()
-    asked = False
+    entry = dict(entry)
 
     def beat() -> bool:
         """Whether the lock is still ours. AWS out of reach is no answer to that."""
-        nonlocal asked
         try:
             superseded = lock.beat_together(aws, table, service, token)
         except dynamodb.Conflict:
             return False
         except SlipwayError:
             return True
-        if superseded and not asked and not owner.is_dead(whose):
-            asked = True
+        if superseded and "superseded_by" not in entry and not owner.is_dead(whose):
+            entry["superseded_by"] = superseded
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
         return True

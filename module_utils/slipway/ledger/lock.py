@@ -22,7 +22,7 @@ from ..interrupt import interruptible
 from ..polling import Deadline, delays
 from ..progress import Progress
 from . import owner
-from .record import Record
+from .record import PROVISIONAL, Record
 
 BEAT = 10.0
 DEAD = 45.0
@@ -34,7 +34,8 @@ Busy = Literal["wait", "supersede", "fail"]
 
 @dataclass
 class Held:
-    """A lock that is ours. inherited: the record of a release that died with the lock in its hand, None as a rule."""
+    """A lock that is ours. inherited: the record of a release that died with the lock in its hand, None as a rule.
+    waited: seconds, 0 where nobody else had it."""
 
     token: str
     inherited: Record | None = None
@@ -53,28 +54,32 @@ def holder(aws: Aws, table: str, service: str) -> Record | None:
 
 def acquire(aws: Aws, table: str, entry: Record, token: str, busy: Busy, timeout: float, progress: Progress,
             clock: Callable[[], float] = time.monotonic, sleep: Callable[[float], None] = time.sleep) -> Held:
-    """Take the lock of entry["service"], waiting for who has it, `timeout` seconds at most.
+    """Take the lock of entry["service"], waiting for who has it, `timeout` seconds at most. Of several that wait, any
+    may be the next one.
 
-    Raises Busied when it cannot be had, Interrupted at SIGINT or SIGTERM.
+    What the entry says was looked up before the wait: one that waited is PROVISIONAL until restate(). Raises Busied
+    when the lock cannot be had, Interrupted at SIGINT or SIGTERM.
     """
     started = clock()
     deadline = Deadline(timeout, clock)
     waits = delays(first=1.0, limit=5.0)
     item = {"service": entry["service"], "id": KEY, "token": token, "beat": 0, "entry": json.dumps(entry)}
     seen, since = ("", -1), started
-    asked = False
+    asked = met = False
     with interruptible():
         while True:
             try:
                 dynamodb.put(aws, table, item, "attribute_not_exists(#service)")
-                return Held(token, waited=clock() - started)
+                return Held(token, waited=clock() - started if met else 0.0)
             except dynamodb.Conflict as conflict:
                 other = conflict.item
+            if other and other["token"] == token:  # our own write, whose answer was lost
+                return Held(token, waited=clock() - started if met else 0.0)
+            met = True
+            item["entry"] = json.dumps({**entry, PROVISIONAL: True})
             if not other:  # given back in this moment
                 sleep(deadline.cap(next(waits)))
                 continue
-            if other["token"] == token:  # our own write, whose answer was lost
-                return Held(token, waited=clock() - started)
             theirs: Record = json.loads(other["entry"])
             if (other["token"], other["beat"]) != seen:
                 if other["token"] != seen[0]:
@@ -85,13 +90,14 @@ def acquire(aws: Aws, table: str, entry: Record, token: str, busy: Busy, timeout
                 held = _take_over(aws, table, item, other)
                 if held:
                     progress.say("its process is gone; taking over", "warn")
-                    return Held(token, theirs, clock() - started)
+                    asker = {"superseded_by": other["superseded_by"]} if other.get("superseded_by") else {}
+                    return Held(token, {**theirs, **asker}, clock() - started)
                 continue
             if busy == "fail":
                 raise Busied(f"{describe(theirs)}.", "Wait for its end, or set ecs_release_busy to wait or supersede.")
             if busy == "supersede" and not asked:
                 asked = True
-                _supersede(aws, table, other, token)
+                _supersede(aws, table, other, by(entry))
                 progress.say("asked it to stop; it leaves the old version serving", "warn")
             if deadline.passed:
                 raise Busied(f"{describe(theirs)}, and it did not end within {timeout:.0f} s.",
@@ -100,8 +106,14 @@ def acquire(aws: Aws, table: str, entry: Record, token: str, busy: Busy, timeout
             sleep(deadline.cap(next(waits)))
 
 
+def restate(aws: Aws, table: str, entry: Record, token: str) -> None:
+    """Put our entry as it is by now into the lock. Raises dynamodb.Conflict when the lock is somebody else's."""
+    dynamodb.update(aws, table, {"service": entry["service"], "id": KEY}, "SET #entry = :entry", "#token = :token",
+                    {"entry": json.dumps(entry), "token": token})
+
+
 def beat(aws: Aws, table: str, service: str, token: str) -> str:
-    """Show that the owner lives. Returns the token of a release that wants this one to stop, '' as a rule.
+    """Show that the owner lives. Returns who wants this release to stop, as by() names it, '' as a rule.
 
     Raises dynamodb.Conflict when the lock is somebody else's by now.
     """
@@ -157,7 +169,12 @@ def _supersede(aws: Aws, table: str, other: dict[str, Any], who: str) -> None:
 def describe(theirs: Record) -> str:
     """'A release of shop-web runs since 08:24:33 UTC: ann on build-1, https://...'"""
     since = datetime.fromisoformat(theirs["started"]).astimezone(UTC)
-    by = " on ".join(part for part in (theirs.get("user"), theirs.get("host")) if part)
-    parts = [part for part in (by, theirs.get("build_url")) if part]
+    whose = by(theirs, "")
     return (f"A {theirs.get('kind', 'release')} of {theirs['service']} runs since {since:%H:%M:%S} UTC"
-            + (f": {', '.join(parts)}" if parts else ""))
+            + (f": {whose}" if whose else ""))
+
+
+def by(entry: Record, unknown: str = "another release") -> str:
+    """'ann on build-1, https://...'; `unknown` where the entry does not say."""
+    person = " on ".join(part for part in (entry.get("user"), entry.get("host")) if part)
+    return ", ".join(part for part in (person, entry.get("build_url")) if part) or unknown

@@ -2,13 +2,16 @@
 
 A record is a dict of JSON types:
     id (sorts by time), service, stack_name, kind (release, rollback), verdict, changed (whether anything was), message,
-    cause (of a failure, one line), remedy, evidence (list of str), commit, tag, digest, image_uri, task_definition,
-    deployment_id, url, parameters (NoEcho ones hidden), from (tag and digest that ran before, where known), changes
-    (list of str), events (of the stack: time, status, type, logical_id, reason), who (ARN), user, host, process,
-    build_url, clock_offset (seconds AWS's clock is ahead of the host's), started, ended (ISO 8601, UTC, AWS's clock),
-    seconds, phases (seconds by name), api_calls (by operation).
-verdict: running, completed, those of module ecs_rollout, and image_failed, task_failed, stack_failed, aborted,
-    refused.
+    cause (of a failure, one line), cause_kind (its key in rollout/causes.py, '' where there is none), remedy, evidence
+    (list of str), commit (of the image; with -dirty behind it where the source differed from it, '' where it is not
+    known), tag, digest, image_uri, task_definition, deployment_id, url, parameters (NoEcho ones hidden), from (tag and
+    digest that ran before, where known), changes (list of str), events (of the stack: time, status, type, logical_id,
+    reason), who (ARN), user, host, process, build_url, superseded_by (who asked it to stop, where somebody did),
+    clock_offset (seconds AWS's clock is ahead of the host's), waited (seconds for its turn, before it started),
+    started, ended (ISO 8601, UTC, AWS's clock), seconds, phases (seconds by name), api_calls (by operation).
+verdict: running, completed, those of module ecs_rollout (superseded too where another release asked it to stop;
+    rolled_back and timed_out also where the stack's update came to it), and image_failed, task_failed, stack_failed,
+    aborted, refused.
 
 release.json is such a record. Pipelines and other readers rely on its names: they stay as they are.
 """
@@ -25,7 +28,10 @@ Record = dict[str, Any]
 RELEASE, ROLLBACK = "release", "rollback"
 RUNNING, COMPLETED = "running", "completed"
 IMAGE_FAILED, TASK_FAILED, STACK_FAILED = "image_failed", "task_failed", "stack_failed"
-REFUSED, ABORTED = "refused", "aborted"
+REFUSED, ABORTED, SUPERSEDED = "refused", "aborted", "superseded"
+
+#: Key of an entry whose release has its turn, but has not looked yet at what the one before it left behind.
+PROVISIONAL = "provisional"
 
 #: What is kept of long lists. An item of DynamoDB holds 400 kB.
 _EVENTS, _EVIDENCE, _CHANGES, _TEXT = 150, 40, 40, 1000
@@ -62,6 +68,7 @@ def closed(entry: Record, image: Mapping[str, Any], stack: Mapping[str, Any], ro
         "changed": bool(stack.get("changed")),
         "message": _short(last.get("msg", "")),
         "cause": "" if verdict == COMPLETED else _cause(last),
+        "cause_kind": "" if verdict == COMPLETED else str(last.get("cause_kind") or diagnosis.get("kind") or ""),
         "remedy": _short(last.get("remedy", "")),
         "evidence": [_short(line) for line in evidence[:_EVIDENCE]],
         "tag": image.get("tag", ""),
@@ -85,17 +92,20 @@ def closed(entry: Record, image: Mapping[str, Any], stack: Mapping[str, Any], ro
 
 
 def orphaned(entry: Record, status: str, tag: str, ended: str, events: Sequence[Mapping[str, Any]] = (),
-             notes: Sequence[Mapping[str, Any]] = ()) -> Record:
+             notes: Sequence[Mapping[str, Any]] = (), digest: str = "") -> Record:
     """The record of a release whose process ended before its end, as the stack and its notes show what became of it.
 
-    status: the stack's, '' when there is none; tag: the ImageTag it has now. events: of the stack since the release
-    began, oldest first, as cfn_stack reports them. notes: what its modules began and ended, oldest first: module, at
-    (seconds since the epoch), and at an end result.
+    status: the stack's, '' when there is none; tag, digest: the image it names now, '' for none. events: of the stack
+    since the release began, oldest first, as cfn_stack reports them. notes: what its modules began and ended, oldest
+    first: module, at (seconds since the epoch), and at an end result.
     """
-    went_through = status.endswith("_COMPLETE") and "ROLLBACK" not in status and tag not in (
-        "", (entry.get("from") or {}).get("tag"))
-    image, last = _noted(notes, "ecr_push", ended), _at_work(notes)
-    early = f"The process of this release ended early{last}"
+    # A provisional entry's release has done nothing yet, and does not know what ran before.
+    before, image_now = entry.get("from") or {}, {"tag": tag, "digest": digest}
+    went_through = (status.endswith("_COMPLETE") and "ROLLBACK" not in status and bool(tag)
+                    and not same_image(before, image_now) and not entry.get(PROVISIONAL))
+    entry = {name: value for name, value in entry.items() if name != PROVISIONAL}
+    image, last, asker = _noted(notes, "ecr_push", ended), _at_work(notes), entry.get("superseded_by")
+    early = f"Superseded by {asker}{last}" if asker else f"The process of this release ended early{last}"
     if went_through:
         message = f"{early}, but its stack update went through: {tag} is deployed."
     elif not status:
@@ -104,9 +114,10 @@ def orphaned(entry: Record, status: str, tag: str, ended: str, events: Sequence[
         message = f"{early}; the stack is {status}" + (f" and {tag} is deployed." if tag else ".")
     stack = {"changed": went_through, "events": events, "phases": _stack_phases(events)}
     known = closed(entry, image, stack, _noted(notes, "ecs_rollout", ended), ended)
-    if went_through and known["tag"] != tag:
-        known |= {"tag": tag, "digest": "", "image_uri": ""}
-    return {**known, "verdict": COMPLETED if went_through else ABORTED, "message": message,
+    if went_through and not same_image(known, image_now):
+        known |= {**image_now, "image_uri": ""}
+    ended_as = SUPERSEDED if asker else ABORTED
+    return {**known, "verdict": COMPLETED if went_through else ended_as, "message": message,
             "cause": "" if went_through else message, "remedy": "", "evidence": []}
 
 
@@ -174,6 +185,12 @@ def change_line(change: Mapping[str, Any]) -> str:
     return _short(f"{line}: {what}" if what else line)
 
 
+def same_image(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether both name the same image: by their digests where both are known, else by their tags."""
+    name = "digest" if one.get("digest") and other.get("digest") else "tag"
+    return bool(one.get(name) == other.get(name))
+
+
 def seconds_between(started: str, ended: str) -> float:
     """Seconds from one ISO 8601 time to another, never below 0."""
     return max(0.0, round((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds(), 1))
@@ -186,9 +203,10 @@ def _verdict(image: Mapping[str, Any], task: Mapping[str, Any], stack: Mapping[s
     if task.get("failed"):
         return TASK_FAILED, task
     if stack.get("failed"):
-        return STACK_FAILED, stack
+        return str(stack.get("verdict") or STACK_FAILED), stack
     if rollout.get("failed"):
-        return str(rollout.get("verdict") or REFUSED), rollout
+        # Without a verdict it was given up: before anything happened, or with a new version under way.
+        return str(rollout.get("verdict") or (ABORTED if stack.get("changed") else REFUSED)), rollout
     if rollout.get("verdict") == COMPLETED:
         return COMPLETED, rollout
     # Something between the modules ended the run: a task of somebody else's, a host that went away.

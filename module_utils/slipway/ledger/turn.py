@@ -9,9 +9,9 @@ from ..aws.session import Aws
 from ..errors import AwsError, InvalidInput
 from ..notify.send import Settings, send
 from ..progress import Progress
-from . import lock, report
+from . import book, lock, report
 from .entry import Opening, close_entry, now_of, open_entry, unopened
-from .record import Record, closed, is_release
+from .record import COMPLETED, Record, closed, is_release
 
 
 def turn(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
@@ -28,6 +28,7 @@ def turn(params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[s
 
 def _open(aws: Aws, params: dict[str, Any], check_mode: bool, progress: Progress) -> dict[str, Any]:
     service = params["service"]
+    book.check_keep(params["keep"])
     if check_mode:
         running = _holder(aws, params["table"], service)
         words = f"{lock.describe(running)}." if running else f"No release of {service} runs."
@@ -57,15 +58,26 @@ def _close(aws: Aws | None, params: dict[str, Any], check_mode: bool) -> dict[st
     if not token or not entry:
         entry = unopened(params["service"] or "", params["stack_name"] or params["service"] or "", params["kind"],
                          params["revision"] or "", params["who"] or "")
-    refusal = next((one for one in (params["preflight"], params["opened"]) if one.get("failed")), None)
-    record = closed(entry, params["image"], params["stack"], params["rollout"], now_of(entry), refusal,
-                    params["task"])
-    worth = is_release(params["image"], params["stack"], params["rollout"], params["task"])
+    target, stack = params["target"], params["stack"]
+    if target:
+        # The commit of the image, not of what lies in the source folder today.
+        entry = {**entry, "commit": (target.get("release") or {}).get("commit") or ""}
+    image = params["image"] or target
+    refusal = next((one for one in (params["preflight"], params["opened"], target) if one.get("failed")), None)
+    record = closed(entry, image, stack, params["rollout"], now_of(entry), refusal, params["task"])
+    worth = is_release(image, stack, params["rollout"], params["task"])
+    unproved = bool(stack.get("changed")) and not stack.get("failed") and record["verdict"] != COMPLETED
     # First what needs nobody else: AWS may be out of reach by now.
     page = report.write(record, params["report_dir"]) if params["report_dir"] else None
-    if token and aws:
-        close_entry(aws, params["table"], record, token, params["keep"], worth)
-    kept = worth and bool(token)
+    warnings: list[str] = []
+    kept, told = False, worth or bool(refusal)
+    try:
+        if token and aws:
+            kept, warnings = close_entry(aws, params["table"], record, token, params["keep"], worth, unproved)
+            told = told or kept
+    finally:
+        # Also of a release that could not be recorded.
+        if told:
+            warnings += send(notify, record, lambda: aws or Aws(params))
     words = f"Recorded: {record['verdict'].replace('_', ' ')}." if kept else "Nothing was released."
-    warnings = send(notify, record, lambda: aws or Aws(params)) if worth or refusal else []
     return {"changed": kept, "record": record if kept else None, "report": page, "msg": words, "warnings": warnings}

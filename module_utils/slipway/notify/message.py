@@ -41,7 +41,8 @@ def kind_of(record: Mapping[str, Any]) -> str:
     verdict = record.get("verdict")
     if verdict == "completed":
         return ROLLBACK if record.get("kind") == "rollback" else SUCCESS
-    return ABORT if verdict == "aborted" else FAILURE
+    # One that another release asked to stop did not fail.
+    return ABORT if verdict == "aborted" or record.get("superseded_by") else FAILURE
 
 
 def of(record: Mapping[str, Any]) -> Message:

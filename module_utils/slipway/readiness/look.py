@@ -18,7 +18,8 @@ from .findings import Finding, refuse
 from .questions import Asked, Questions
 from .task import Needs, first_check, needs
 
-_VALUES = ("app_name", "stack_name", "repository", "source", "dockerfile", "tag", "template", "parameters", "promote")
+_VALUES = ("app_name", "stack_name", "repository", "source", "dockerfile", "tag", "template", "parameters", "promote",
+           "keep")
 
 
 #: Of a service in such a state the last release was good, so a new image alone finds all that the last one found.
@@ -48,7 +49,8 @@ class _Look:
 
     def run(self, values: Mapping[str, Any], check_mode: bool) -> dict[str, Any]:
         aws, params, ask = self._aws, self._params, self._questions.ask
-        # In a run of many services the calls are rationed, and what the next module asks is not asked here too.
+        # In a run of many services the calls are rationed, and what the next module asks is not asked here too. What
+        # their tasks need is looked at for those that go first, and where there is a reason to.
         many = aws.shared is not None
         identity = ask("who this is", "sts", Aws.identity)
         described = ask("the stack", "cloudformation", state.read, params["stack_name"])
@@ -63,7 +65,7 @@ class _Look:
         stack = described.answer()
         findings = list(checks.stack(params["stack_name"], stack, self._alone))
         if (params["look"] and stack.deployed and not stack.busy
-                and not (many and self._alone and stack.status in _GOOD)):
+                and (params["canary"] or not (many and self._alone and stack.status in _GOOD))):
             findings += self._of_service(stack)
         if repository:
             findings += checks.repository(params["repository"], repository.answer_or({}))

@@ -33,6 +33,7 @@ class Request:
 
     task_definition: ARN or family:revision; '' is the service's latest deployment.
     image_tag: '' or the tag that a container of the deployment has to run.
+    url_validate_certs: of the page alone; how AWS is asked is its session's.
     """
 
     cluster: str
@@ -44,7 +45,7 @@ class Request:
     url: str = ""
     url_contains: str = ""
     url_timeout: float = 60.0
-    validate_certs: bool = True
+    url_validate_certs: bool = True
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> Request:
@@ -54,7 +55,7 @@ class Request:
         return cls(params["cluster"], params["service"], params.get("task_definition") or "",
                    params.get("image_tag") or "", _time(params.get("since")), params["wait_timeout"],
                    params.get("url") or "", params.get("url_contains") or "", params["url_timeout"],
-                   params.get("validate_certs") is not False)
+                   params.get("url_validate_certs") is not False)
 
     @property
     def unknown(self) -> bool:
@@ -204,14 +205,15 @@ class _Follower:
             return
         self._progress.say(f"{self._name}: asking {request.url}")
         with self._phases("url"):
-            wrong = await_page(request.url, request.url_contains, request.url_timeout, request.validate_certs,
-                               self._sleep)
+            wrong = await_page(request.url, request.url_contains, request.url_timeout,
+                               request.url_validate_certs, self._sleep)
         if wrong:
             raise self._error(
                 Verdict.NO_ANSWER,
                 f"{short(self._watch.expected.task_definition)} is rolled out on {self._where}, but {request.url} is "
-                f"not as expected: {wrong}.",
-                "Look at the load balancer's listener and security group, and at the application's log.")
+                f"not as expected: {wrong}. The new version stays live.",
+                "Look at the load balancer's listener and security group, and at the application's log; "
+                "playbooks/rollback.yml goes back to the last good release.")
 
     def _success(self) -> dict[str, Any]:
         mine = self._watch.deployment

@@ -70,3 +70,36 @@ def test_a_beginning_of_several_is_an_error_that_names_them() -> None:
     one, two = release("v1", commit="1a2b3c4d5e"), release("v2", commit="1a2b3c4fff")
     with pytest.raises(InvalidInput, match="fits several releases: v2, v1"):
         named([two, one], "1a2b3c4")
+
+
+def failed(commit: str) -> dict[str, Any]:
+    return {"kind": "release", "verdict": "image_failed", "tag": "", "digest": "", "commit": commit,
+            "started": "2026-11-23T08:00:00+00:00"}
+
+
+def test_a_commit_without_an_image_is_said_to_have_none() -> None:
+    with pytest.raises(InvalidInput, match=r"Commit 1a2b3c4 was never released well \(image failed on 2026-11-23"):
+        named([failed("1a2b3c4d5e6f"), A], "1a2b3c4d5e")
+
+
+def test_the_image_of_a_commit_is_found_behind_its_failed_builds() -> None:
+    made = release("v1", "timed_out", commit="1a2b3c4d5e6f")
+    assert named([failed("1a2b3c4d5e6f"), made], "1a2b3c4") is made
+
+
+def test_what_was_changed_beside_a_commit_is_not_of_it() -> None:
+    clean, dirty = release("v1", commit="1a2b3c4d5e6f"), release("v2", commit="1a2b3c4d5e6f-dirty")
+    assert named([dirty, clean], "1a2b3c4") is clean
+    assert named([dirty, clean], "1a2b3c4d-dirty") is dirty
+    with pytest.raises(InvalidInput, match="with changes beside it only: v2"):
+        named([dirty], "1a2b3c4")
+
+
+def test_of_one_tag_the_digests_tell_the_releases_apart() -> None:
+    old, new = {**A, "tag": "v1"}, {**B, "tag": "v1"}
+    assert previous([new, old], "v1", new["digest"]) is old
+    # Where the tag alone names the image, there is no way back to what it named before.
+    with pytest.raises(InvalidInput):
+        previous([new, old], "v1")
+    back = {**old, "kind": "rollback", "from": {"tag": "v1", "digest": new["digest"]}}
+    assert good([back, new, old]) == [back, old]

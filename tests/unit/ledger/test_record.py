@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from slipway.ledger.record import closed, is_release, opened, orphaned
+from slipway.ledger.record import PROVISIONAL, closed, is_release, opened, orphaned
 
 START, END = "2026-11-23T08:00:00+00:00", "2026-11-23T08:00:41+00:00"
 ENTRY = opened("shop", "shop-service", "release", START, "0123456789", {"tag": "old"}, commit="1a2b3c4")
@@ -24,7 +24,11 @@ ROLLOUT = {"verdict": "completed", "msg": "web:2 is rolled out.", "task_definiti
     ({"failed": True, "msg": "The build failed."}, {}, {}, "image_failed", "The build failed."),
     (IMAGE, {"failed": True, "msg": "Service: crash."}, {}, "stack_failed", "Service: crash."),
     (IMAGE, STACK, {"failed": True, "verdict": "rolled_back", "msg": "Went back."}, "rolled_back", "Went back."),
-    (IMAGE, STACK, {"failed": True, "msg": "No region."}, "refused", "No region."),
+    (IMAGE, {"failed": True, "verdict": "rolled_back", "msg": "Service: crash."}, {}, "rolled_back", "Service: crash."),
+    (IMAGE, {"failed": True, "verdict": "timed_out", "msg": "Not ended."}, {}, "timed_out", "Not ended."),
+    (IMAGE, {"changed": False}, {"failed": True, "msg": "No region."}, "refused", "No region."),
+    # The new version is under way, whatever became of it.
+    (IMAGE, STACK, {"failed": True, "msg": "AWS does not answer."}, "aborted", "AWS does not answer."),
     (IMAGE, STACK, {}, "aborted", "The release ended before its rollout was judged."),
 ])
 def test_the_verdict(image: dict[str, Any], stack: dict[str, Any], rollout: dict[str, Any], verdict: str,
@@ -101,6 +105,15 @@ def test_the_cause_of_a_failure_is_one_line(result: dict[str, Any], cause: str) 
     assert record["cause"] == cause
 
 
+@pytest.mark.parametrize(("stack", "rollout"), [
+    ({"failed": True, "msg": "Service: crash.", "cause_kind": "crash"}, {}),
+    (STACK, {"failed": True, "verdict": "failed", "msg": "x", "diagnosis": {"cause": "x", "kind": "crash"}}),
+])
+def test_the_cause_has_its_stable_key(stack: dict[str, Any], rollout: dict[str, Any]) -> None:
+    assert closed(ENTRY, IMAGE, stack, rollout, END)["cause_kind"] == "crash"
+    assert closed(ENTRY, IMAGE, STACK, ROLLOUT, END)["cause_kind"] == ""
+
+
 def test_a_good_release_has_no_cause_and_says_whether_it_changed_anything() -> None:
     assert closed(ENTRY, IMAGE, STACK, ROLLOUT, END)["cause"] == ""
     assert closed(ENTRY, IMAGE, STACK, ROLLOUT, END)["changed"] is True
@@ -147,3 +160,26 @@ def test_an_image_that_another_one_put_in_place_is_not_taken_for_ours() -> None:
     notes = [{"module": "ecr_push", "at": BEGAN, "result": {**IMAGE, "tag": "mine"}}]
     record = orphaned(ENTRY, "UPDATE_COMPLETE", "theirs", END, [], notes)
     assert (record["verdict"], record["tag"], record["digest"]) == ("completed", "theirs", "")
+
+
+def test_a_release_that_only_just_got_its_turn_has_deployed_nothing() -> None:
+    """What another one deployed while it waited is not its own."""
+    record = orphaned({**ENTRY, PROVISIONAL: True}, "UPDATE_COMPLETE", "theirs", END)
+    assert record["verdict"] == "aborted" and PROVISIONAL not in record
+    assert record["message"].endswith("the stack is UPDATE_COMPLETE and theirs is deployed.")
+
+
+def test_one_that_was_superseded_says_by_whom() -> None:
+    entry = {**ENTRY, "superseded_by": "ann on build-2, https://ci/8"}
+    record = orphaned(entry, "UPDATE_ROLLBACK_COMPLETE", "old", END, [], [{"module": "cfn_stack", "at": BEGAN}])
+    assert (record["verdict"], record["superseded_by"]) == ("superseded", "ann on build-2, https://ci/8")
+    assert record["message"].startswith("Superseded by ann on build-2, https://ci/8 while it updated its stack; ")
+    # Too late to stop it.
+    assert orphaned(entry, "UPDATE_COMPLETE", "new", END)["verdict"] == "completed"
+
+
+def test_another_image_of_the_same_tag_is_another_image() -> None:
+    entry = {**ENTRY, "from": {"tag": "v1", "digest": "sha256:1"}}
+    assert orphaned(entry, "UPDATE_COMPLETE", "v1", END, digest="sha256:1")["verdict"] == "aborted"
+    record = orphaned(entry, "UPDATE_COMPLETE", "v1", END, digest="sha256:2")
+    assert (record["verdict"], record["digest"]) == ("completed", "sha256:2")

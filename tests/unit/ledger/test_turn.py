@@ -16,7 +16,7 @@ from slipway.progress import Progress
 PARAMS: dict[str, Any] = {
     "state": "closed", "table": "", "service": "shop-service", "stack_name": "shop-service", "kind": "release",
     "revision": "1a2b3c4", "who": "arn:aws:iam::1:user/ann", "opened": {}, "preflight": {}, "image": {}, "stack": {},
-    "task": {}, "notify": {}, "rollout": {}, "report_dir": None, "keep": 100}
+    "task": {}, "target": {}, "notify": {}, "rollout": {}, "report_dir": None, "keep": 100}
 
 
 def close(folder: Path, **given: Any) -> tuple[dict[str, Any], dict[str, Any]]:

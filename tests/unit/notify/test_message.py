@@ -23,6 +23,8 @@ RECORD: dict[str, Any] = {
     ({"verdict": "timed_out", "kind": "rollback"}, "failure",
      "shop-web: the rollback of 20261123-1 failed (timed out)"),
     ({"verdict": "aborted"}, "abort", "shop-web: the release of 20261123-1 was aborted"),
+    ({"verdict": "superseded", "superseded_by": "ann"}, "abort", "shop-web: the release of 20261123-1 was aborted"),
+    ({"verdict": "superseded"}, "failure", "shop-web: the release of 20261123-1 failed (superseded)"),
 ])
 def test_title(change: dict[str, Any], kind: str, title: str) -> None:
     told = message.of({**RECORD, **change})

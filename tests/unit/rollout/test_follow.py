@@ -13,6 +13,7 @@ from slipway.changes import UNKNOWN
 from slipway.errors import AwsError, Interrupted, InvalidInput, SlipwayError, WaitTimeout
 from slipway.progress import Progress
 from slipway.rollout.follow import Request, follow
+from tests.loopback import answering
 
 T0 = datetime(2024, 5, 31, 12, 0, tzinfo=UTC)
 PARAMS = {"cluster": "shop", "service": "web", "wait_timeout": 30.0, "url_timeout": 0.0}
@@ -89,6 +90,21 @@ def test_out_of_time_names_the_state_and_stays_true_without_evidence() -> None:
                                            "done after 0.05 s: new 0 of 1 running.")
     assert caught.value.details["verdict"] == "timed_out"
     assert "could not read stopped tasks" in caught.value.details["diagnosis"]["evidence"][0]
+
+
+def test_a_page_that_is_not_as_expected_leaves_the_new_version_live_and_says_the_way_back() -> None:
+    with answering(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntag 7") as url:
+        assert run(FakeAws(services("COMPLETED")), url=url, url_contains="tag 7")["verdict"] == "completed"
+        with pytest.raises(SlipwayError) as caught:
+            run(FakeAws(services("COMPLETED")), url=url, url_contains="tag 8")
+    assert caught.value.details["verdict"] == "no_answer"
+    assert "its page does not contain 'tag 8'. The new version stays live." in caught.value.message
+    assert "playbooks/rollback.yml goes back to the last good release" in caught.value.remedy
+
+
+def test_the_certificates_of_aws_and_of_the_page_are_two_things() -> None:
+    assert Request.of({**PARAMS, "validate_certs": False}).url_validate_certs
+    assert not Request.of({**PARAMS, "validate_certs": True, "url_validate_certs": False}).url_validate_certs
 
 
 def test_a_cluster_that_does_not_exist_is_no_stack_trace() -> None:
