@@ -289,7 +289,7 @@ def test_a_rollback_leads_to_the_last_good_release_without_a_failed_request(demo
     assert colour_of(url) == "navy"
     record = demo.ledger()[-1]
     assert (record["kind"], record["verdict"], record["tag"]) == ("rollback", "completed", navy["tag"])
-    assert record["from"] == {"tag": teal["tag"]}
+    assert record["from"] == {"tag": teal["tag"], "digest": teal["digest"]}
     written = Path(f"{demo.state}-report")
     assert json.loads((written / "release.json").read_text()) == record
     assert navy["tag"] in (written / "release.html").read_text()

@@ -143,6 +143,29 @@ def test_all_good_in_few_calls_and_two_runs_at_once(forest: Forest) -> None:
     assert len(forest.records("fir")) - count in (2, 3)
 
 
+def test_turns_are_taken_in_one_order(forest: Forest) -> None:
+    """Of two runs that had some each, both would wait for the other."""
+    table, key = forest.aws.client("dynamodb"), {"service": {"S": "fir-service"}, "id": {"S": "lock"}}
+    name = f"{forest.shop.network}-ledger"
+    entry = {"service": "fir-service", "kind": "release", "started": "2026-11-23T08:24:33+00:00", "user": "ann",
+             "host": "build-1", "build_url": ""}
+    table.put_item(TableName=name, Item={**key, "token": {"S": "other"}, "beat": {"N": "1"},
+                                         "entry": {"S": json.dumps(entry)}})
+    run = forest.shop.start(forest.shop.command(RELEASE, "", "-e", '{"release_waves": ["100%"]}'))
+    try:
+        deadline = time.monotonic() + 60
+        while "lock" not in forest.shop.items("elm"):
+            assert time.monotonic() < deadline, "elm's turn was not taken"
+            time.sleep(0.1)
+        time.sleep(3)
+        assert [one for one in NAMES if "lock" in forest.shop.items(one)] == [*NAMES[:NAMES.index("fir")], "fir"]
+    finally:
+        table.delete_item(TableName=name, Key=key)
+        output, _ = run.communicate(timeout=300)
+    assert run.returncode == 0, output
+    assert "lock" not in forest.shop.items("hazel")
+
+
 def test_nothing_changed_is_said_for_each(forest: Forest) -> None:
     code, lines = forest.release()
     assert code == 0

@@ -65,7 +65,7 @@ def test_an_old_answer_is_fetched_anew(run: Shared) -> None:
 
 def test_what_others_want_comes_along_ten_at_once(run: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
-    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: now, sleep=time.sleep))
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda _: None))
     source = Source()
     for number in range(25):
         run.gather("g", f"s{number:02d}", source, 0.5)
@@ -76,6 +76,24 @@ def test_what_others_want_comes_along_ten_at_once(run: Shared, monkeypatch: pyte
     assert all(len(keys) <= 10 for keys in source.calls)
     assert len(source.calls) == 3
     assert sorted(sum(source.calls, [])) == [f"s{number:02d}" for number in range(25)]
+
+
+def test_who_asks_first_waits_a_moment_for_others(run: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+
+    def others_come(seconds: float) -> None:
+        waits.append(seconds)
+        for other in ("b", "c"):
+            run._ask("g", other, 60)
+
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=time.monotonic, sleep=others_come))
+    source = Source()
+    for name in ("a", "b", "c"):
+        assert run.gather("g", name, source, 60) is not None
+    assert source.calls == [["a", "b", "c"]]
+    # What was asked before waits for nobody.
+    run.gather("g", "a", source, 0)
+    assert len(waits) == 1
 
 
 def test_groups_are_apart(run: Shared) -> None:

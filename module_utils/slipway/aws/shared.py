@@ -24,6 +24,8 @@ ANSWERS, FETCH, PACE = "answers", "fetch", "pace"
 
 #: Seconds for which who asked for an answer counts as waiting for it, and for which another one's fetch is awaited.
 _WANTED, _PATIENCE = 8.0, 3.0
+#: Seconds for which a question that is new to the run waits for others to join it: hosts come to a task one by one.
+_JOIN = 0.2
 #: Seconds after which an answer that nobody asked for again is forgotten.
 _KEPT = 600.0
 
@@ -58,6 +60,8 @@ class Shared:
                     # Who had the turn before us may have brought ours along.
                     known = self._ask(group, key, age)
                     if known is None and ours:
+                        if limit > 1 and key and self._is_new(group, key):
+                            time.sleep(_JOIN)
                         return self._fetch(group, key, fetch, age, limit)
             if known is not None:
                 return known["value"]
@@ -76,6 +80,10 @@ class Shared:
             with self._open(ANSWERS) as store:
                 store.setdefault(group, {}).setdefault(key, {})["wanted"] = now
         return fresh
+
+    def _is_new(self, group: str, key: str) -> bool:
+        with self._open(ANSWERS, fcntl.LOCK_SH) as store:
+            return "at" not in ((store.get(group) or {}).get(key) or {})
 
     def _fetch(self, group: str, key: str, fetch: Callable[[list[str]], Mapping[str, Any]], age: float,
                limit: int) -> Any:
