@@ -40,7 +40,8 @@ class Demo:
 
     def play(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([".venv/bin/ansible-playbook", "-i", "inventories/embedded", *arguments], cwd=ROOT,
-                              env=self.env, text=True, timeout=600, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+                              env=self.env, text=True, timeout=600, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT)
 
     def ledger(self) -> list[dict[str, Any]]:
         """The records of the demo's releases, oldest first."""

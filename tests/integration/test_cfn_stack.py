@@ -696,8 +696,9 @@ def playbook(stack: Stack) -> Callable[..., subprocess.Popen[str]]:
                                      "tasks": [{"name": "stack", "cfn_stack": {"name": stack.name, **arguments}}]}]))
         command = [str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,",
                    "-e", f"ansible_python_interpreter={sys.executable}", *options, str(path)]
-        return subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                start_new_session=True, env={**os.environ, **stack.aws.env})
+        return subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, start_new_session=True,
+                                env={**os.environ, **stack.aws.env})
     return start
 
 

@@ -502,7 +502,8 @@ def test_secrets_are_nowhere(push: Push, proxy: Proxy, shell: str, tmp_path: Pat
                                                     "tasks": [{"ecr_push": arguments}]}]))
     command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "localhost,", "-vvv", "--diff",
                "-e", f"ansible_python_interpreter={sys.executable}", str(tmp_path / "play.yml")]
-    process = subprocess.Popen(command, cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    process = subprocess.Popen(command, cwd=ROOT, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT,
                                env={**push.environment, "HOME": str(home), "TMPDIR": str(temporary)})
     seen: set[str] = set()
     watched = False

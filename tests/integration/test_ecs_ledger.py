@@ -40,8 +40,8 @@ class Ledger:
         return subprocess.Popen([PLAYBOOK, "-i", "localhost,", "-c", "local", "-e",
                                  f"ansible_python_interpreter={sys.executable}", str(file),
                                  *(["--check"] if check else [])], cwd=ROOT,
-                                env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                                start_new_session=True)
+                                env=self.environment, text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                stderr=subprocess.STDOUT, start_new_session=True)
 
     def run(self, *tasks: dict[str, Any], check: bool = False, **open_arguments: Any) -> str:
         process = self.start(*tasks, check=check, **open_arguments)

@@ -27,7 +27,8 @@ def host() -> Iterator[hosts.Host]:
 def ssh(host: hosts.Host, *command: str) -> str:
     return subprocess.run(["ssh", "-i", host.private_key, "-o", "StrictHostKeyChecking=no", "-o", "LogLevel=ERROR",
                            "-o", "UserKnownHostsFile=/dev/null", f"{host.user}@{host.address}", *command],
-                          check=True, capture_output=True, text=True, timeout=120).stdout.strip()
+                          check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          timeout=120).stdout.strip()
 
 
 def test_a_host_lives_as_a_machine_does(host: hosts.Host) -> None:

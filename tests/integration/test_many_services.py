@@ -241,7 +241,7 @@ def test_services_of_one_cluster_are_asked_for_together(aws: Any, tmp_path: Path
         done = subprocess.run(
             [Path(sys.executable).with_name("ansible-playbook"), "-i", f"{','.join(names)},", play], cwd=ROOT,
             env={**os.environ, **aws.env, "AWS_ENDPOINT_URL": proxy.url, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-            text=True, capture_output=True, check=False, timeout=300)
+            text=True, stdin=subprocess.DEVNULL, capture_output=True, check=False, timeout=300)
         assert done.returncode == 0, done.stdout
         asked = [call.at for call in proxy.calls if call.operation == "DescribeServices"]
     for name in names:

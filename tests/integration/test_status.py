@@ -26,7 +26,8 @@ def play(aws: EmbeddedAws, playbook: str, *arguments: str) -> str:
                    "SLIPWAY_AWS_STATE": str(aws.state), "SLIPWAY_AWS_PORT": aws.env["SLIPWAY_AWS_PORT"]}
     done = subprocess.run([str(Path(sys.executable).with_name("ansible-playbook")), "-i", "inventories/embedded",
                            f"playbooks/{playbook}.yml", *arguments],
-                          cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+                          cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+                          check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

@@ -25,7 +25,7 @@ def play(folder: Path, playbook: str, services: dict[str, Any] | None, *more: st
     done = subprocess.run(
         [Path(sys.executable).with_name("ansible-playbook"), "-i", inventory, playbook, *more], cwd=ROOT, text=True,
         env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_NOCOLOR": "1"}, check=False,
-        capture_output=True, timeout=120)
+        stdin=subprocess.DEVNULL, capture_output=True, timeout=120)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
