@@ -1,8 +1,9 @@
 """A whole release beside what a user would write instead, on an embedded AWS with a real engine and real containers.
 
 Beside it: the original's steps as a bash script with the AWS CLI, which waits for nothing; and a playbook of
-community.docker and amazon.aws modules, which waits for its stack. Measured: a release of changed content, its rollout
-subtracted; one of unchanged content; how soon the verdict comes; many services in one run beside single runs.
+community.docker and amazon.aws modules, which waits for its stack. Measured with the sample application: a release of
+changed content, its rollout subtracted; one of unchanged content; how soon the verdict comes. Measured with an image of
+a few megabytes: many services in one run beside single runs.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -30,13 +33,15 @@ from tests.small_image import SERVER, small_image
 OURS, SCRIPT, MODULES = "slipway", "bash script with the AWS CLI", "community.docker and amazon.aws"
 #: A stack of its own for each side, all alike.
 SIDES = {OURS: "ours", SCRIPT: "script", MODULES: "modules"}
+#: The sample application, as `make demo` builds it.
+SAMPLE, SAMPLE_BASE = common.ROOT / "files" / "app", "slipway-embedded/php-apache:latest"
 #: A base of a few megabytes, so that fifty services are as many processes and not as many gigabytes.
 BASE = "slipway-bench/base:1"
 #: How the names of images begin that the script leaves on the engine; it never removes one.
 LOCAL = "slipway-bench/by-hand-"
 TEMPLATE = common.ROOT / "files" / "cloudformation" / "service.yml"
 #: The quickest service that the template allows.
-PARAMETERS = {"Memory": 128, "StopTimeoutSeconds": 2, "DeregistrationDelaySeconds": 0}
+PARAMETERS = {"StopTimeoutSeconds": 2, "DeregistrationDelaySeconds": 0}
 DOCKERFILE = """ARG BASE_IMAGE
 FROM ${BASE_IMAGE}
 COPY server.pl page /
@@ -72,11 +77,14 @@ class Done:
 
 
 class Stage:
-    """Services with an inventory, on the AWS behind the proxy."""
+    """Services with an inventory, on the AWS behind the proxy. sample: of the sample application, not the small one."""
 
-    def __init__(self, folder: Path, env: Mapping[str, str], proxy: Proxy, names: Sequence[str], network: str) -> None:
+    def __init__(self, folder: Path, env: Mapping[str, str], proxy: Proxy, names: Sequence[str], network: str,
+                 sample: bool = False) -> None:
+        folder.mkdir()
         self.folder, self.env, self.proxy, self.names = folder, dict(env), proxy, list(names)
-        self._version = 0
+        self.base = SAMPLE_BASE if sample else BASE
+        self._sample, self._version = sample, 0
         self._times = folder / "times"
         self.inventory = folder / f"{network}.json"
         variables = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}",
@@ -84,21 +92,30 @@ class Stage:
         service = {"ecs_release_app_name": "{{ inventory_hostname }}",
                    "ecs_release_repository": "{{ inventory_hostname }}",
                    "ecs_release_source": f"{folder}/{{{{ inventory_hostname }}}}",
-                   "ecs_release_ledger_table": f"{network}-ledger", "ecs_release_build_args": {"BASE_IMAGE": BASE},
-                   "ecs_release_service_parameters": PARAMETERS}
+                   "ecs_release_ledger_table": f"{network}-ledger", "ecs_release_build_args": {"BASE_IMAGE": self.base},
+                   "ecs_release_service_parameters": {**PARAMETERS, "Memory": 256 if sample else 128}}
         self.inventory.write_text(json.dumps({"all": {"vars": variables, "children": {
             "account": {"hosts": {f"{network}-account": {}}}, "jenkins": {"hosts": {}},
             "services": {"hosts": dict.fromkeys(names, {}), "vars": service}}}}))
         for name in names:
+            if sample:
+                shutil.copytree(SAMPLE, folder / name)
+                continue
             (folder / name).mkdir()
             (folder / name / "Dockerfile").write_text(DOCKERFILE)
             (folder / name / "server.pl").write_text(SERVER.format(port=8080, code=200))
         self.change(*names)
 
     def change(self, *names: str) -> None:
+        """As a commit does that changes the page."""
         self._version += 1
         for name in names:
-            (self.folder / name / "page").write_text(f"{name} {self._version}\n")
+            if self._sample:
+                page = self.folder / name / "index.php"
+                page.write_text(re.sub(r"(?m)^\$color = .*$", f"$color = '#{self._version:06x}'; // {name}",
+                                       page.read_text()))
+            else:
+                (self.folder / name / "page").write_text(f"{name} {self._version}\n")
 
     def play(self, *arguments: str, timeout: float = _LIMIT) -> float:
         """Seconds that our playbook took. Raises RuntimeError with what it printed where it failed."""
@@ -112,6 +129,12 @@ class Stage:
 
     def release(self, *names: str) -> float:
         return self.play("playbooks/release.yml", "--limit", ",".join(names))
+
+    def empty(self, runs: int) -> list[float]:
+        """Seconds that a playbook takes whose one play has no tasks."""
+        play = self.folder / "empty.json"
+        play.write_text(json.dumps([{"hosts": "services", "gather_facts": False, "tasks": []}]))
+        return [self.play(str(play)) for _ in range(runs)]
 
     def verdict_at(self) -> float:
         """When the last run's verdict was there, in seconds since the epoch."""
@@ -176,7 +199,7 @@ class OneService:
             **os.environ, **stage.env, **environment, "AWS_ENDPOINT_URL": stage.proxy.url,
             "DOCKER_CONFIG": str(folder / "docker"), "BUILD": " ".join(build),
             "PATH": f"{common.VENV / 'bin'}:{os.environ['PATH']}", "REGISTRY": registry,
-            "BASE": BASE, "REPOSITORY": "script", "LOCAL": f"{LOCAL}script",
+            "BASE": stage.base, "REPOSITORY": "script", "LOCAL": f"{LOCAL}script",
             "APP": str(stage.folder / "script"), "STACK": "script-service",
             "PREVIOUS": " ".join([*(f"ParameterKey={name},UsePreviousValue=true" for name in kept),
                                   *(f"ParameterKey={name},ParameterValue=" for name in pinned)])}
@@ -195,7 +218,7 @@ class OneService:
                 {"name": "tag", "ansible.builtin.set_fact": {"tag": "{{ now().timestamp() | int }}"}},
                 {"name": "image", "community.docker.docker_image": {
                     **app, "source": "build", "push": True, "force_source": True, "force_tag": True,
-                    "build": {"path": str(stage.folder / "modules"), "args": {"BASE_IMAGE": BASE}}}},
+                    "build": {"path": str(stage.folder / "modules"), "args": {"BASE_IMAGE": stage.base}}}},
                 {"name": "stack", "amazon.aws.cloudformation": {
                     "stack_name": "modules-service", "state": "present", "template_body": TEMPLATE.read_text(),
                     "capabilities": ["CAPABILITY_IAM"],
@@ -234,10 +257,11 @@ def one_service(stage: Stage, folder: Path, runs: int, report: Report) -> None:
                 if number:
                     found[side, changed].append(done)
         say(f"Round {number} of {runs}, changed and unchanged, s: {', '.join(said)}.")
-    _tell_one(found, runs, report)
+    _tell_one(found, stage.empty(runs), runs, report)
 
 
-def _tell_one(found: Mapping[tuple[str, bool], Sequence[Done]], runs: int, report: Report) -> None:
+def _tell_one(found: Mapping[tuple[str, bool], Sequence[Done]], empty: Sequence[float], runs: int,
+              report: Report) -> None:
     def median(side: str, changed: bool) -> float:
         return statistics.median(done.own for done in found[side, changed])
 
@@ -253,6 +277,9 @@ def _tell_one(found: Mapping[tuple[str, bool], Sequence[Done]], runs: int, repor
         rows.append(ratio(what, changed, SCRIPT, 1.0 if changed else 0.5))
         if changed:
             rows.append(ratio(what, changed, MODULES, 0.5))
+    rows.append(["An empty playbook, s", spread(empty), "", "", "", ""])
+    rows.append([f"Ratio to the {SCRIPT}, unchanged", f"{statistics.median(empty) / median(SCRIPT, False):.2f}", "", "",
+                 "", ""])
     late = [done.late for done in found[OURS, True] if done.late is not None]
     rows.append(["From the rollout's end to the verdict, s", spread(late), "no verdict", "no verdict", "<= 1.5",
                  report.judge("verdict after the rollout's end (median)", statistics.median(late), 1.5, " s")])
@@ -260,10 +287,11 @@ def _tell_one(found: Mapping[tuple[str, bool], Sequence[Done]], runs: int, repor
                  spread([d.rollout for d in found[MODULES, True]]), "", ""])
     report.table(
         "One service", ["", *SIDES, "Target", ""], rows,
-        f"A whole command each, from its start to its end: median (least to greatest) of {runs}, in turn, after a "
-        "warm-up. Subtracted is the time from the answer to the request for the stack's update until the update's end "
-        "by the stack's events; the script does not wait for it. With unchanged content the script and the modules "
-        "deploy a new tag of the same image.")
+        f"The sample application, its colour changed. A whole command each, from its start to its end: median (least "
+        f"to greatest) of {runs}, in turn, after a warm-up. Subtracted is the time from the answer to the request for "
+        "the stack's update until the update's end by the stack's events; the script does not wait for it. With "
+        "unchanged content the script and the modules deploy a new tag of the same image. The empty playbook has a "
+        "play without tasks: nothing that Ansible runs takes less.")
     report.plot("release.svg", plot("Seconds of a release without its rollout", [
         Bar(f"{what}: {side}", median(side, changed)) for changed, what in ((True, "changed"), (False, "unchanged"))
         for side in SIDES], "s"))
@@ -328,13 +356,11 @@ def the_scripts_images() -> Iterator[None]:
 
 def work(wanted: argparse.Namespace, env: dict[str, str], folder: Path, report: Report) -> None:
     with small_image(BASE), the_scripts_images(), Proxy(env["AWS_ENDPOINT_URL"]) as proxy:
-        (folder / "one").mkdir()
-        stage = Stage(folder / "one", env, proxy, list(SIDES.values()), "bench-one")
+        stage = Stage(folder / "one", env, proxy, list(SIDES.values()), "bench-one", sample=True)
         say("Making three services alike.")
         stage.play("playbooks/provision.yml", "playbooks/release.yml", "-e", '{"release_waves": [3]}')
         one_service(stage, folder, wanted.runs, report)
         if wanted.services:
-            (folder / "many").mkdir()
             stage = Stage(folder / "many", env, proxy, [f"s{number:02d}" for number in range(wanted.services)],
                           "bench-many")
             say(f"Making {wanted.services} services.")
