@@ -180,8 +180,8 @@ def _verdict(run: Run, record: Mapping[str, Any]) -> list[tuple[str, list[str]]]
 
 
 def _folded(text: str, width: int) -> list[str]:
-    # A number stays with its unit.
-    whole = re.sub(r"(\d) s\b", "\\1\u00a0s", text)
+    # A number stays with its name and its unit.
+    whole = re.sub(r" (?=\d+\.\d\b)|(?<=\d) (?=s\b)", "\u00a0", text)
     return [line.replace("\u00a0", " ") for line in textwrap.wrap(whole, width, break_on_hyphens=False)]
 
 

@@ -157,9 +157,9 @@ by       jenkins on ip-10-0-0-7, as
 stacks   shop-service  UPDATE_COMPLETE  changed
 rollout  shop-service-Service-AbCdEfGhIjKl  completed  in 4.0 s
          ecs-svc/8329157493015827364  shop-service:12
-time     image 3.2 s (build 2.1, push 0.9), task 5.0 s (run 4.8), shop-service
-         12.0 s (plan 0.9, update 11.0), rollout 4.1 s (wait 3.9, url 0.2),
-         total 25.0 s"""
+time     image 3.2 s (build 2.1, push 0.9), task 5.0 s (run 4.8),
+         shop-service 12.0 s (plan 0.9, update 11.0), rollout 4.1 s (wait 3.9,
+         url 0.2), total 25.0 s"""
     assert max(map(len, shown.splitlines())) <= 80
 
 
