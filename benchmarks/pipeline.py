@@ -150,7 +150,8 @@ class Demo:
 
 def single(demo: Demo, runs: int, report: Report) -> None:
     """One commit at a time; the first warms up."""
-    colours = itertools.cycle(("pink", "khaki", "plum", "salmon"))
+    # Each another one: a page that was there before is released without a build.
+    colours = (f"grey{number}" for number in itertools.count(1))
     ways = [demo.one(next(colours)) for _ in range(runs + 1)][1:]
 
     def row(text: str, value: Callable[[Way], float], target: float = 0.0) -> list[str]:
