@@ -236,6 +236,15 @@ class Works:
         until(lambda: not any(alive(pid) for pid in self.of_the_build()))
 
 
+def with_plugins(home: Path, centre: Path) -> Jenkins:
+    """A Jenkins that was not started yet. centre: the folder of the update centre."""
+    jenkins = Jenkins(home)
+    jenkins.secure()
+    jenkins.install(*(centre / "download" / "plugins" / plugin / version / f"{plugin}.hpi"
+                      for plugin, version in PLUGINS))
+    return jenkins
+
+
 @contextlib.contextmanager
 def at_work(folder: Path, aws: EmbeddedAws, name: str, *jobs: str) -> Iterator[Works]:
     """A shop whose service `name` has had its first release, and a Jenkins that runs, with these jobs for it."""
@@ -246,10 +255,7 @@ def at_work(folder: Path, aws: EmbeddedAws, name: str, *jobs: str) -> Iterator[W
         shop = Shop(folder, aws.env, base, name)
         setting_up = threading.Thread(target=shop.set_up)
         setting_up.start()
-        jenkins = Jenkins(folder / "jenkins")
-        jenkins.secure()
-        jenkins.install(*(centre / "download" / "plugins" / plugin / version / f"{plugin}.hpi"
-                          for plugin, version in PLUGINS))
+        jenkins = with_plugins(folder / "jenkins", centre)
         made = Works(folder, aws, shop, name, jenkins)
         jenkins.start()
         try:

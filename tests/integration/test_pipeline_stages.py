@@ -15,10 +15,9 @@ import pytest
 import yaml
 
 from embedded.jenkins import update_centre
-from tests.integration.bad_days import PLUGINS, Works, until
+from tests.integration.bad_days import Works, until, with_plugins
 from tests.integration.codepipeline_world import Pipeline, fresh
 from tests.integration.conftest import EmbeddedAws
-from tests.integration.jenkins_process import Jenkins
 from tests.integration.test_pipeline_modules import made
 from tests.shop import Shop
 from tests.small_image import small_image
@@ -93,10 +92,7 @@ def works(aws: EmbeddedAws, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         add_stages(shop)
         setting_up = threading.Thread(target=shop.set_up)
         setting_up.start()
-        jenkins = Jenkins(folder / "jenkins")
-        jenkins.secure()
-        jenkins.install(*(centre / "download" / "plugins" / plugin / version / f"{plugin}.hpi"
-                          for plugin, version in PLUGINS))
+        jenkins = with_plugins(folder / "jenkins", centre)
         works = Stages(folder, aws, shop, WEB, jenkins)
         jenkins.start()
         try:
