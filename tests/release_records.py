@@ -98,6 +98,6 @@ def events(steps: list[Any]) -> list[dict[str, str]]:
 
 def _closed(seconds: float, image: dict[str, Any] = _IMAGE, stack: dict[str, Any] = _STACK,
             rollout: dict[str, Any] = _ROLLOUT, task: dict[str, Any] | None = None) -> Record:
-    entry = opened("shop-service", "shop-service", "release", START.isoformat(), "0123456789",
+    entry = opened("shop-service", "shop-service", "release", START, "0123456789",
                    {"tag": "20261122-170500-0f1e2d3"}, **_ORIGIN)
     return closed(entry, image, stack, rollout, (START + timedelta(seconds=seconds)).isoformat(), task=task)

@@ -88,8 +88,8 @@ def open_entry(aws: Aws, wanted: Opening, progress: Progress) -> dict[str, Any]:
 
 def _entry(wanted: Opening, state: State, token: str, origin: dict[str, Any], waited: float = 0.0) -> Record:
     before = {name: value for name, value in (("tag", state.tag), ("digest", state.digest)) if value}
-    return opened(wanted.service, wanted.stack_name, wanted.kind, state.now.isoformat(timespec="seconds"), token,
-                  before, **origin, clock_offset=state.offset, waited=waited)
+    return opened(wanted.service, wanted.stack_name, wanted.kind, state.now, token, before,
+                  **origin, clock_offset=state.offset, waited=waited)
 
 
 def _commit(wanted: Opening) -> str:
@@ -126,8 +126,8 @@ def close_entry(aws: Aws, table: str, record: Record, token: str, keep: int, wor
 
 def unopened(service: str, stack_name: str, kind: str, commit: str = "", who: str = "") -> Record:
     """The entry of a release that never took its turn: refused before, or without a ledger. By this machine's clock."""
-    return opened(service, stack_name, kind, datetime.now(UTC).isoformat(timespec="seconds"), "", {}, commit=commit,
-                  who=who, **_here())
+    return opened(service, stack_name, kind, datetime.now(UTC), "", {}, commit=commit, who=who,
+                  **_here())
 
 
 def now_of(entry: Record) -> str:

@@ -39,17 +39,17 @@ _EVENTS, _EVIDENCE, _CHANGES, _TEXT = 150, 40, 40, 1000
 _CAUSE = 400
 
 
-def record_id(started: str, token: str) -> str:
-    """Sorts by time, and differs for two releases of the same second. started: ISO 8601 in UTC."""
-    return f"release#{started}#{token[:8]}"
+def record_id(started: datetime, token: str) -> str:
+    """Sorts by time, to the millisecond: one that ends at once may be followed in the same second. started: in UTC."""
+    return f"release#{started.isoformat(timespec='milliseconds')}#{token[:8]}"
 
 
-def opened(service: str, stack_name: str, kind: str, started: str, token: str, before: Mapping[str, str],
+def opened(service: str, stack_name: str, kind: str, started: datetime, token: str, before: Mapping[str, str],
            **origin: str | float) -> Record:
-    """The record of a release that begins. before: the tag that runs now, if any; origin: commit, who, user, host,
-    build_url, process, clock_offset."""
+    """The record of a release that begins. started: in UTC; before: the tag that runs now, if any; origin: commit, who,
+    user, host, build_url, process, clock_offset."""
     return {"id": record_id(started, token), "service": service, "stack_name": stack_name, "kind": kind,
-            "verdict": RUNNING, "started": started, "from": dict(before), **origin}
+            "verdict": RUNNING, "started": started.isoformat(timespec="seconds"), "from": dict(before), **origin}
 
 
 def closed(entry: Record, image: Mapping[str, Any], stack: Mapping[str, Any], rollout: Mapping[str, Any],

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 
-from slipway.ledger.record import PROVISIONAL, closed, is_release, opened, orphaned
+from slipway.ledger.record import PROVISIONAL, closed, is_release, opened, orphaned, record_id
 
 START, END = "2026-11-23T08:00:00+00:00", "2026-11-23T08:00:41+00:00"
-ENTRY = opened("shop", "shop-service", "release", START, "0123456789", {"tag": "old"}, commit="1a2b3c4")
+ENTRY = opened("shop", "shop-service", "release", datetime.fromisoformat(START), "0123456789", {"tag": "old"},
+               commit="1a2b3c4")
 IMAGE = {"tag": "new", "digest": "sha256:1", "built": True, "phases": {"build": 2.0, "total": 3.0},
          "api_calls": {"e": 2}}
 STACK = {"changed": True, "phases": {"plan": 0.1, "update": 9.0}, "outputs": {"AppURL": "http://x"},
          "api_calls": {"c": 5}, "parameters": {"ImageTag": "new"}}
 ROLLOUT = {"verdict": "completed", "msg": "web:2 is rolled out.", "task_definition": "web:2",
            "phases": {"wait": 1.0}}
+
+
+def test_records_of_one_second_sort_by_time() -> None:
+    first = datetime.fromisoformat(START)
+    assert record_id(first, "ffffffff") < record_id(first + timedelta(milliseconds=1), "00000000")
+    # As it was before: to the second.
+    assert f"release#{START}#ffffffff" < record_id(first + timedelta(milliseconds=1), "00000000")
 
 
 @pytest.mark.parametrize(("image", "stack", "rollout", "verdict", "message"), [
