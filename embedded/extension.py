@@ -8,6 +8,7 @@ MiniStack's internals are no interface, so its version is pinned and checked. Wh
 - CloudFormation: waits for an ECS service as AWS does; resource types that are missing; an operation that a kill cut
   off is rolled back at the next start
 - state is saved while the server runs, not only when it stops
+- change sets with property values, as AWS gives them: in change_values.py
 - EC2 instances that are real hosts: in instances.py, which this file imports
 - CodeCommit and CodePipeline, which MiniStack has not: in codecommit/ and codepipeline/
 - S3: encryption by aws:kms without a key's id takes the account's own key for S3
@@ -60,7 +61,7 @@ from ministack.services import cloudformation as cfn  # noqa: E402
 from ministack.services import ec2 as ec2_service  # noqa: E402
 from ministack.services.cloudformation import changesets, engine, handlers, provisioners, stacks  # noqa: E402
 
-from . import instances, permissions  # noqa: E402
+from . import change_values, instances, permissions  # noqa: E402
 from .codecommit import register as codecommit  # noqa: E402
 from .codecommit import smart_http  # noqa: E402
 from .codepipeline import service as codepipeline  # noqa: E402
@@ -1067,6 +1068,7 @@ def _resolve_without_the_absent(template: Json, parameters: Json, *args: Any) ->
 
 
 changesets._resolve_props_for_diff = _resolve_without_the_absent
+handlers._ACTION_HANDLERS["DescribeChangeSet"] = change_values.describe(handlers._ACTION_HANDLERS["DescribeChangeSet"])
 
 
 # --- CloudFormation: resource types that are missing ----------------------------------------------------------------

@@ -108,8 +108,8 @@ def _is_intrinsic(value: dict[Any, Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    if value == _AWS_UNKNOWN:
-        return UNKNOWN
+    if isinstance(value, str):
+        return value.replace(_AWS_UNKNOWN, UNKNOWN)
     if isinstance(value, dict) and _is_intrinsic(value):
         (key, inner), = value.items()
         name = key.removeprefix("Fn::")
