@@ -21,7 +21,7 @@ from ..progress import Phases, Progress
 from . import changeset, events, parameters, proposal, recovery, report
 from .delete import refuse_protected, remove, settled, take_protection
 from .options import Options
-from .template import Template, from_summary, load, same
+from .template import Template, from_stack, from_summary, is_nested, load, same, scalar
 from .waiting import Watch, moment
 
 #: States in which comparing template and parameters says as much as a change set.
@@ -168,8 +168,11 @@ class Present:
         if stack is None:
             raise InvalidInput(f"Stack {o.name} does not exist and no template is given.",
                                "Give 'template' or 'template_url'.")
+        return from_stack(stack) if _tells_enough(o, stack) else self._present_template(stack)
+
+    def _present_template(self, stack: dict[str, Any]) -> Template:
         body = cloudformation.get_template(self._aws, stack["StackId"])
-        return load(body if isinstance(body, str) else json.dumps(body), f"of stack {o.name}")
+        return load(body if isinstance(body, str) else json.dumps(body), f"of stack {self._o.name}")
 
     def _check_capabilities(self, plan: _Plan) -> None:
         acknowledged = {*self._o.capabilities, *((plan.stack or {}).get("Capabilities", []))}
@@ -236,12 +239,18 @@ class Present:
             plan.change_set = None
             self._drop_proposal()
             return
+        lacking = not plan.creating and proposal.lacks_values(plan.change_set)
+        if plan.template.unread and stack and (lacking or is_nested(plan.change_set)):
+            plan.template = self._present_template(stack)
+            plan.parameters = parameters.plan(o.given(plan.template), report.parameters(stack), plan.template)
+            if is_nested(plan.change_set):
+                # Asked for without the stacks in it.
+                self._drop_proposal()
+                self._propose(plan)
+                return
         before, after = changeset.Side(), changeset.Side(plan.template, self._known(plan.parameters.values))
-        if not plan.creating and stack and proposal.lacks_values(plan.change_set):
-            present = plan.template
-            if o.template or o.template_url:
-                old = cloudformation.get_template(self._aws, stack["StackId"])
-                present = load(old if isinstance(old, str) else json.dumps(old), "present")
+        if lacking and stack:
+            present = self._present_template(stack) if o.template or o.template_url else plan.template
             before = changeset.Side(present, self._known(report.parameters(stack)))
         secrets = plan.parameters.secrets
         plan.resources = changeset.read(plan.change_set, before, after, secrets)
@@ -477,6 +486,18 @@ class Present:
         present = report.outputs(stack or {})
         names = plan.template.outputs or list(present)
         return {name: present.get(name, UNKNOWN) for name in names}
+
+
+def _tells_enough(o: Options, stack: dict[str, Any]) -> bool:
+    """Whether a change of the stack can be planned without a look at its template, which stays: where plain parameters
+    change, and nothing else is asked for."""
+    given = {p["ParameterKey"]: p for p in stack.get("Parameters", [])}
+    wanted = {name: scalar(value) for name, value in {**o.optional_parameters, **o.parameters}.items()
+              if value is not None and (name in given or name not in o.optional_parameters)}
+    return (stack["StackStatus"] in _COMPARABLE
+            and all(name in given and UNKNOWN not in value and "ResolvedValue" not in given[name]
+                    and given[name].get("ParameterValue") != "****" for name, value in wanted.items())
+            and any(value != given[name].get("ParameterValue") for name, value in wanted.items()))
 
 
 def _undone(creating: bool, status: str) -> str:

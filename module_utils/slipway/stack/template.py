@@ -53,7 +53,8 @@ class Declaration:
 
 @dataclass
 class Template:
-    """A template; `body` is its text, None where only its summary is known (template_url)."""
+    """A template; `body` is its text, None where only its summary is known (template_url), or where it is `unread`:
+    the stack's own, of which only the parameters are known."""
 
     source: str
     body: str | None
@@ -61,6 +62,7 @@ class Template:
     parameters: dict[str, Declaration] = field(default_factory=dict)
     summary_capabilities: dict[str, list[str]] | None = None
     summary_types: frozenset[str] = frozenset()
+    unread: bool = False
 
     @property
     def size(self) -> int:
@@ -107,7 +109,7 @@ class Template:
         SSM-typed parameters are not among these: their values can be compared.
         """
         if self.body is None:
-            return "the template lies in S3"
+            return "the template was not read" if self.unread else "the template lies in S3"
         if "Transform" in self.document or '"Fn::Transform"' in self._text:
             return "the template uses a macro"
         if self.nested:
@@ -158,6 +160,24 @@ def from_summary(summary: dict[str, Any], url: str) -> Template:
     capabilities = {c: [summary.get("CapabilitiesReason") or url] for c in summary.get("Capabilities", [])
                     if c != "CAPABILITY_AUTO_EXPAND"}
     return Template(url, None, {}, parameters, capabilities, frozenset(summary.get("ResourceTypes", [])))
+
+
+def from_stack(stack: Mapping[str, Any]) -> Template:
+    """What DescribeStacks tells of the template that the stack has: the parameters. Those that AWS masks are NoEcho
+    ones, those that it resolves are paths of SSM parameters."""
+    parameters = {
+        p["ParameterKey"]: Declaration(
+            p["ParameterKey"], f"{_SSM_TYPE}Value<String>" if "ResolvedValue" in p else "String",
+            no_echo=p.get("ParameterValue") == "****")
+        for p in stack.get("Parameters", [])
+    }
+    return Template(f"of stack {stack.get('StackName')}", None, {}, parameters, unread=True)
+
+
+def is_nested(change_set: Mapping[str, Any]) -> bool:
+    """Whether a change set changes a stack in the stack."""
+    return any(change.get("ResourceChange", {}).get("ResourceType") in _STACKS
+               for change in change_set.get("Changes", []))
 
 
 def _types(resources: Any) -> frozenset[str]:
