@@ -74,8 +74,9 @@ class ActionModule(ActionBase):
     def _can_fork(self, task_vars: dict[str, Any]) -> bool:
         try:
             self._compute_environment_string(self._environment)
-            if len(task_vars.get("ansible_play_hosts_all") or ()) > 1 and _warm.shared:
-                self._environment["SLIPWAY_SHARED"] = _warm.shared
+            if shared := _warm.shared(task_vars.get("ansible_play_hosts_all") or (),
+                                      task_vars.get("ansible_play_batch") or ()):
+                self._environment["SLIPWAY_SHARED"] = shared
             reason = _forked().why_not(self, task_vars, self._environment)
         except Exception as error:
             # Whatever it is, the usual way meets it too, and tells of it as usual.

@@ -15,6 +15,7 @@ import atexit
 import gc
 import json
 import os
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Any
 
@@ -39,21 +40,27 @@ def _warm() -> Any:
     return session.get_component("data_loader")
 
 
-#: Of the environment of each module: the files' names, as JSON; '' where the system has none.
-shared = ""
+#: The files' names; none where the system has no such files.
+_files: dict[str, str] = {}
 
 
-def _files() -> str:
+def _make_files() -> dict[str, str]:
     """They belong to this process, and end with it. Others of the same user reach them by its number."""
-    return json.dumps({name: f"/proc/{os.getpid()}/fd/{os.memfd_create(f'slipway-{name}', os.MFD_CLOEXEC)}"
-                       for name in ("answers", "fetch", "pace")})
+    return {name: f"/proc/{os.getpid()}/fd/{os.memfd_create(f'slipway-{name}', os.MFD_CLOEXEC)}"
+            for name in ("answers", "fetch", "pace")}
+
+
+def shared(play_hosts: Collection[str], at_once: Collection[str]) -> str:
+    """Of the environment of each module of a run of several services, as aws/shared.py reads it; '' where there is
+    nothing to share. at_once: those of the present wave."""
+    return json.dumps({**_files, "hosts": len(at_once)}) if len(play_hosts) > 1 and _files else ""
 
 
 # What fails here fails in the module again, and is told there.
 with suppress(Exception):
     loader = _warm()
 with suppress(OSError, AttributeError):
-    shared = _files()
+    _files = _make_files()
 # At the end of the process its memory is given back as a whole; looking through all of it first takes a tenth of a
 # second.
 atexit.register(gc.freeze)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from slipway.aws import dynamodb, shared
 from slipway.aws.session import Aws
 from slipway.errors import AwsError, InvalidInput
 from slipway.ledger import book, lock, owner
@@ -131,6 +132,41 @@ def test_who_takes_over_knows_by_whom_the_dead_one_was_superseded(turns: Turns) 
     assert (lock.holder(aws, table, turns.service) or {})["provisional"] is True
     lock.restate(aws, table, mine, "mine")
     assert lock.holder(aws, table, turns.service) == mine
+
+
+def test_one_call_shows_that_all_releases_of_a_run_live(turns: Turns, monkeypatch: pytest.MonkeyPatch) -> None:
+    aws, table = Aws({}), turns.params["table"]
+    files = {name: os.memfd_create(name) for name in (shared.ANSWERS, shared.FETCH, shared.PACE)}
+    run = shared.Shared.of({shared.VARIABLE: json.dumps({name: f"/proc/{os.getpid()}/fd/{handle}"
+                                                         for name, handle in files.items()})})
+    opened = []
+    for name in ("oak", "ash", "elm"):
+        turns.params |= {"service": f"{name}-{uuid.uuid4().hex[:8]}"}
+        opened.append(turns.open())
+    services = [one["entry"]["service"] for one in opened]
+    asked: list[str] = []
+
+    def session() -> Aws:
+        asked.append("")
+        return aws
+
+    companies = [lock.Company(run, "me", session, table, one["entry"]["service"], one["token"]) for one in opened]
+    before = aws.api_calls().get("dynamodb.TransactWriteItems", 0)
+    assert [company.beat() for company in companies] == ["", "", ""]
+    assert (aws.api_calls()["dynamodb.TransactWriteItems"] - before, len(asked)) == (1, 1)
+    assert [lock_item(aws, table, service)["beat"]["N"] for service in services] == ["1", "1", "1"]
+
+    lock._supersede(aws, table, {"service": services[0], "token": opened[0]["token"]}, "ann on build-2")
+    lock.release(aws, table, services[1], opened[1]["token"])
+    monkeypatch.setattr(lock, "BEAT", 0.0)
+    assert companies[0].beat() == "ann on build-2"
+    with pytest.raises(dynamodb.Conflict):
+        companies[1].beat()
+    assert companies[2].beat() == ""
+    assert int(lock_item(aws, table, services[0])["beat"]["N"]) >= 2
+    companies[1].leave()
+    for handle in files.values():
+        os.close(handle)
 
 
 def lock_item(aws: Aws, table: str, service: str) -> dict[str, Any]:

@@ -91,9 +91,39 @@ def test_who_asks_first_waits_a_moment_for_others(run: Shared, monkeypatch: pyte
     for name in ("a", "b", "c"):
         assert run.gather("g", name, source, 60) is not None
     assert source.calls == [["a", "b", "c"]]
-    # What was asked before waits for nobody.
+    # In the first wait some came, in the second nobody more. What was asked before waits for nobody.
     run.gather("g", "a", source, 0)
-    assert len(waits) == 1
+    assert len(waits) == 2
+
+
+def test_who_knows_that_all_have_come_waits_for_nobody(files: dict[str, str], run: Shared,
+                                                       monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_seconds: float) -> None:
+        raise AssertionError("it waits")
+
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nobody))
+    two = Shared.of({shared.VARIABLE: json.dumps({**files, shared.HOSTS: 2})})
+    assert two is not None
+    two.expect("g", "b")
+    source = Source()
+    assert two.gather("g", "a", source, 60) and two.gather("g", "b", source, 60)
+    assert source.calls == [["a", "b"]]
+
+
+def test_what_is_expected_comes_along_until_it_is_forgotten(run: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=lambda: now, sleep=lambda _: None))
+    source = Source()
+    for name in ("a", "b", "c"):
+        run.expect("g", name)
+    now += 30
+    run.gather("g", "a", source, 5, memory=60)
+    run.forget("g", "b")
+    now += 10
+    run.gather("g", "a", source, 5, memory=60)
+    now += 60
+    run.gather("g", "a", source, 5, memory=60)
+    assert source.calls == [["a", "b", "c"], ["a", "c"], ["a"]]
 
 
 def test_groups_are_apart(run: Shared) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -60,42 +60,36 @@ def update(aws: Aws, table: str, key: Item, expression: str, condition: str, val
 
 
 def update_all(aws: Aws, table: str, keys: Sequence[Item], expression: str, condition: str,
-               values: Sequence[Item]) -> list[Item]:
-    """As update, of up to 100 items: those whose condition holds. values: for each key. Returns for each key the item
-    as it is soon after, {} where its condition did not hold. What others are in the way of is tried again for some
-    seconds, then it is an AwsError."""
+               values: Sequence[Item]) -> list[Item | None]:
+    """Change up to 100 items, those whose condition holds, in one call where all do. values: for each key. Returns for
+    each key None where its item was changed, else what there is instead, {} for nothing. What others are in the way of
+    is tried again for some seconds, then it is an AwsError."""
+    found: list[Item | None] = [None] * len(keys)
     left, waits, attempts = list(range(len(keys))), _waits(), 1
     while left:
         try:
             aws.call("dynamodb", "transact_write_items", TransactItems=[{"Update": {
                 "TableName": table, "Key": typed(keys[number]), "UpdateExpression": expression,
                 "ConditionExpression": condition, "ExpressionAttributeNames": _names(expression + condition),
-                "ExpressionAttributeValues": typed({f":{k}": v for k, v in values[number].items()})}}
-                for number in left])
+                "ExpressionAttributeValues": typed({f":{k}": v for k, v in values[number].items()}),
+                "ReturnValuesOnConditionCheckFailure": "ALL_OLD"}} for number in left])
             break
         except AwsError as error:
             reasons = error.response.get("CancellationReasons", [])
             if error.code != "TransactionCanceledException" or len(reasons) != len(left):
                 raise
-            held = [number for number, reason in zip(left, reasons, strict=True) if reason.get("Code") != _FAILED]
+            refused = {number: plain(reason.get("Item", {})) for number, reason in zip(left, reasons, strict=True)
+                       if reason.get("Code") == _FAILED}
             # Without those whose condition did not hold the rest may go through at once.
-            if len(held) == len(left):
+            if not refused:
                 if attempts == _ATTEMPTS:
                     raise
                 attempts += 1
                 time.sleep(next(waits))
-            left = held
-    items = _get_all(aws, table, [keys[number] for number in left])
-    return [next((item for item in items if number in left and keys[number].items() <= item.items()), {})
-            for number in range(len(keys))]
-
-
-def _get_all(aws: Aws, table: str, keys: Iterable[Item]) -> list[Item]:
-    wanted = [typed(key) for key in keys]
-    if not wanted:
-        return []
-    answer = aws.call("dynamodb", "batch_get_item", RequestItems={table: {"Keys": wanted, "ConsistentRead": True}})
-    return [plain(item) for item in answer.get("Responses", {}).get(table, [])]
+            for number, item in refused.items():
+                found[number] = item
+            left = [number for number in left if number not in refused]
+    return found
 
 
 @dataclass(frozen=True)

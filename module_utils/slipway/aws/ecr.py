@@ -18,6 +18,10 @@ MANIFEST_TYPES = [
 ]
 
 
+#: DescribeRepositories takes this many names in a call.
+REPOSITORIES_PER_CALL = 100
+#: Seconds after which what a repository is has to be asked again, and for which one that is expected counts as wanted.
+_RECENT, _FORESIGHT = 5.0, 120.0
 #: Seconds that a login is used by others of the run: far less than its 12 hours.
 _LOGIN_AGE = 600.0
 
@@ -44,6 +48,33 @@ def describe_repository(aws: Aws, name: str, registry_id: str | None = None,
         raise
     found: list[dict[str, Any]] = answer["repositories"]
     return found[0] if found else None
+
+
+def glance_repository(aws: Aws, name: str, registry_id: str | None = None) -> dict[str, Any] | None:
+    """As describe_repository. In a run of several services it may be some seconds old, and come from one call for all
+    their repositories."""
+    if not aws.shared:
+        return describe_repository(aws, name, registry_id)
+
+    def fetch(names: list[str]) -> dict[str, Any]:
+        if len(names) == 1:
+            return {names[0]: describe_repository(aws, names[0], registry_id)}
+        # Refused as a whole where one is missing, and each is asked for alone then.
+        answer = aws.call("ecr", "describe_repositories", repositoryNames=names, **_registry(registry_id))
+        return {repository["repositoryName"]: repository for repository in answer["repositories"]}
+
+    found = aws.shared.gather(_repositories(aws, registry_id), name, fetch, _RECENT, REPOSITORIES_PER_CALL, _FORESIGHT)
+    return dict(found) if found else None
+
+
+def expect_repository(aws: Aws, name: str, registry_id: str | None = None) -> None:
+    """Say that glance_repository will be asked for this one soon."""
+    if aws.shared:
+        aws.shared.expect(_repositories(aws, registry_id), name)
+
+
+def _repositories(aws: Aws, registry_id: str | None) -> str:
+    return f"repositories {aws.scope} {registry_id or ''}"
 
 
 def create_repository(aws: Aws, name: str, settings: dict[str, Any], registry_id: str | None = None,

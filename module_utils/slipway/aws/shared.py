@@ -21,37 +21,44 @@ from typing import Any
 VARIABLE = "SLIPWAY_SHARED"
 #: The files, and what each is for.
 ANSWERS, FETCH, PACE = "answers", "fetch", "pace"
+#: Beside them: how many hosts come to a task at once.
+HOSTS = "hosts"
 
 #: Seconds for which who asked for an answer counts as waiting for it, and for which another one's fetch is awaited.
 _WANTED, _PATIENCE = 8.0, 3.0
-#: Seconds for which a question that is new to the run waits for others to join it: hosts come to a task one by one.
-_JOIN = 0.2
+#: Seconds for which a question that is new to the run waits for others to join it, and longer, up to the second of
+#: them, while some do: hosts come to a task one by one.
+_JOIN, _JOIN_LIMIT = 0.2, 1.0
 #: Seconds after which an answer that nobody asked for again is forgotten.
 _KEPT = 600.0
 
 
 class Shared:
-    """files: path of each file by its name. Every method falls back to asking alone where a file cannot be used."""
+    """files: path of each file by its name; hosts: how many of the run come to a task at once. Every method falls back
+    to asking alone where a file cannot be used."""
 
-    def __init__(self, files: Mapping[str, str]) -> None:
+    def __init__(self, files: Mapping[str, str], hosts: int = 1000) -> None:
         self._files = files
+        self._hosts = hosts
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Shared | None:
         """What the environment names, None where it names nothing that this process can open."""
         with suppress(ValueError, OSError, KeyError, TypeError, AttributeError):
-            files = {str(name): str(path) for name, path in json.loads(environment[VARIABLE]).items()}
-            for name in (ANSWERS, FETCH, PACE):
-                os.close(os.open(files[name], os.O_RDWR | os.O_CLOEXEC))
-            return cls(files)
+            given = json.loads(environment[VARIABLE])
+            files = {name: str(given[name]) for name in (ANSWERS, FETCH, PACE)}
+            for path in files.values():
+                os.close(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+            return cls(files, int(given.get(HOSTS, 1000)))
         return None
 
     def gather(self, group: str, key: str, fetch: Callable[[list[str]], Mapping[str, Any]], age: float,
-               limit: int = 10) -> Any:
+               limit: int = 10, memory: float = _WANTED) -> Any:
         """The answer for `key`, at most `age` seconds old; None where there is none.
 
-        fetch: asked for up to `limit` keys of the group at once, gives an answer for those that have one. Raises what
-        fetch raises when it is asked for `key` alone.
+        fetch: asked for up to `limit` keys of the group at once, gives an answer for those that have one: of those that
+        somebody asked for or expected within the last `memory` seconds. Raises what fetch raises when it is asked for
+        `key` alone.
         """
         try:
             known = self._ask(group, key, age)
@@ -61,13 +68,23 @@ class Shared:
                     known = self._ask(group, key, age)
                     if known is None and ours:
                         if limit > 1 and key and self._is_new(group, key):
-                            time.sleep(_JOIN)
-                        return self._fetch(group, key, fetch, age, limit)
+                            self._await_others(group, limit)
+                        return self._fetch(group, key, fetch, age, limit, memory)
             if known is not None:
                 return known["value"]
         except OSError:
             pass
         return fetch([key]).get(key)
+
+    def expect(self, group: str, key: str) -> None:
+        """Say that the answer for `key` will be asked for, so that whoever fetches before that brings it along."""
+        with suppress(OSError), self._open(ANSWERS) as store:
+            store.setdefault(group, {}).setdefault(key, {})["wanted"] = time.monotonic()
+
+    def forget(self, group: str, key: str) -> None:
+        """The answer for `key` will not be asked for any more."""
+        with suppress(OSError), self._open(ANSWERS) as store:
+            (store.get(group) or {}).pop(key, None)
 
     def _ask(self, group: str, key: str, age: float) -> dict[str, Any] | None:
         """The shelf's answer while it is new enough; and a note that it is wanted."""
@@ -85,13 +102,24 @@ class Shared:
         with self._open(ANSWERS, fcntl.LOCK_SH) as store:
             return "at" not in ((store.get(group) or {}).get(key) or {})
 
+    def _await_others(self, group: str, limit: int) -> None:
+        """Return when nobody has joined for a moment, or enough have."""
+        before, until = 0, time.monotonic() + _JOIN_LIMIT
+        while True:
+            with self._open(ANSWERS, fcntl.LOCK_SH) as store:
+                new = sum("at" not in one for one in (store.get(group) or {}).values())
+            if new == before or new >= min(limit, self._hosts) or time.monotonic() >= until:
+                return
+            before = new
+            time.sleep(_JOIN)
+
     def _fetch(self, group: str, key: str, fetch: Callable[[list[str]], Mapping[str, Any]], age: float,
-               limit: int) -> Any:
+               limit: int, memory: float) -> Any:
         now = time.monotonic()
         with self._open(ANSWERS, fcntl.LOCK_SH) as store:
             shelf = store.get(group) or {}
         # Those whose answers are the oldest first.
-        others = sorted((name for name, one in shelf.items() if name != key and now - one["wanted"] < _WANTED
+        others = sorted((name for name, one in shelf.items() if name != key and now - one["wanted"] < memory
                          and now - one.get("at", 0.0) > age / 2), key=lambda name: shelf[name].get("at", 0.0))
         keys = [key, *others[:limit - 1]]
         try:

@@ -43,7 +43,7 @@ class Current:
 
 def read(aws: Aws, name: str, settings: Settings, registry_id: str | None) -> Current | None:
     """None when the repository does not exist."""
-    repository = ecr.describe_repository(aws, name, registry_id)
+    repository = ecr.glance_repository(aws, name, registry_id)
     if repository is None:
         return None
     current = Current(repository)

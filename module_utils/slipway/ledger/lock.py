@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from ..aws import dynamodb
 from ..aws.session import Aws
+from ..aws.shared import Shared
 from ..errors import SlipwayError
 from ..interrupt import interruptible
 from ..polling import Deadline, delays
@@ -122,27 +123,58 @@ def beat(aws: Aws, table: str, service: str, token: str) -> str:
     return str(item.get("superseded_by", ""))
 
 
-def beat_together(aws: Aws, table: str, service: str, token: str) -> str:
-    """As beat; in a run of several services one call shows that all of them live. Then the last one may be some seconds
-    ago, far less than DEAD."""
-    if not aws.shared:
-        return beat(aws, table, service, token)
+class Company:
+    """The locks of a run of several services, whose keepers show together that their releases live.
 
-    def fetch(keys: list[str]) -> dict[str, str]:
+    shared: what the run shares, None for a release of its own. whose: tells apart who calls AWS, and how. aws: called
+    for a session when there is something to ask, which most of the keepers never have.
+    """
+
+    def __init__(self, shared: Shared | None, whose: str, aws: Callable[[], Aws], table: str, service: str,
+                 token: str) -> None:
+        self._shared = shared
+        self._group = f"beats {whose} {table}"
+        self._key = f"{token} {service}"
+        self._aws, self._table, self._service, self._token = aws, table, service, token
+        if shared:
+            shared.expect(self._group, self._key)
+
+    def beat(self) -> str:
+        """As beat(). In a run of several services the last one may be some seconds ago, far less than DEAD."""
+        if not self._shared:
+            return beat(self._aws(), self._table, self._service, self._token)
+        found = self._shared.gather(self._group, self._key, self._beat_all, BEAT * 0.8, limit=100, memory=2 * BEAT)
+        if found is None:
+            raise dynamodb.Conflict({})
+        return str(found)
+
+    def leave(self) -> None:
+        """This release has given its lock back."""
+        if self._shared:
+            self._shared.forget(self._group, self._key)
+
+    def _beat_all(self, keys: list[str]) -> dict[str, str]:
+        """By key of those whose lock is still theirs: who wants that release to stop. One call as long as nobody does.
+        """
+        asked: dict[str, str] = dict.fromkeys(keys, "")
+        said = self._count(keys, "#token = :token AND attribute_not_exists(#superseded_by)")
+        for key, item in said.items():
+            if item is not None and item.get("token") == key.partition(" ")[0]:
+                asked[key] = str(item.get("superseded_by", ""))
+            elif item is not None:
+                del asked[key]
+        if late := [key for key, who in asked.items() if who]:
+            for key, item in self._count(late, "#token = :token").items():
+                if item is not None:
+                    del asked[key]
+        return asked
+
+    def _count(self, keys: list[str], condition: str) -> dict[str, dynamodb.Item | None]:
         pairs = [key.split(" ", 1) for key in keys]
-        if len(keys) == 1:
-            with suppress(dynamodb.Conflict):
-                return {keys[0]: beat(aws, table, service, token)}
-            return {}
-        items = dynamodb.update_all(
-            aws, table, [{"service": name, "id": KEY} for _, name in pairs], "SET #beat = #beat + :one",
-            "#token = :token", [{"one": 1, "token": one} for one, _ in pairs])
-        return {key: str(item.get("superseded_by", "")) for key, item in zip(keys, items, strict=True) if item}
-
-    found = aws.shared.gather(f"beats {aws.scope} {table}", f"{token} {service}", fetch, BEAT / 2, limit=50)
-    if found is None:
-        raise dynamodb.Conflict({})
-    return str(found)
+        found = dynamodb.update_all(
+            self._aws(), self._table, [{"service": name, "id": KEY} for _, name in pairs],
+            "SET #beat = #beat + :one", condition, [{"one": 1, "token": token} for token, _ in pairs])
+        return dict(zip(keys, found, strict=True))
 
 
 def release(aws: Aws, table: str, service: str, token: str) -> None:

@@ -56,6 +56,8 @@ class _Look:
         described = ask("the stack", "cloudformation", state.read, params["stack_name"])
         repository = ask("the repository", "ecr", ecr.describe_repository, params["repository"]) \
             if params["look"] and not many and self._alone and params["builds"] else None
+        if params["builds"] and not params["promote"]:
+            ecr.expect_repository(aws, params["repository"])
         # Where a release waits for another one, taking its turn says so a moment later.
         holder = ask("the ledger", "dynamodb", _holder, params["table"], params["stack_name"]) \
             if params["look"] and params["table"] and (check_mode or params["busy"] == "fail") else None

@@ -38,9 +38,13 @@ class Stack:
                 "service": self.outputs.get("ServiceName", "")}
 
 
+#: Seconds after which what a stack is has to be asked again.
+_RECENT = 5.0
+
+
 def read(aws: Aws, name: str) -> Stack:
-    """One call of DescribeStacks."""
-    found = cloudformation.describe_stack(aws, name)
+    """One call of DescribeStacks; in a run of several services one for many of them."""
+    found = cloudformation.glance(aws, name, _RECENT)
     if found is None:
         return Stack()
     return Stack(str(found["StackStatus"]),

@@ -22,8 +22,9 @@ _PASSING = THROTTLES | {"", "InternalFailure", "InternalError", "ServiceUnavaila
 _PATIENCE = 10
 #: After so many answers without news the stack itself is asked: events may be late or missing.
 _SILENT = 6
-#: Seconds between two looks where several services are watched together.
-_TOGETHER = 1.0
+#: Seconds between two looks where several services are watched together: at first, and at most. In between they grow
+#: with the time that has passed, of which they are this part.
+_TOGETHER, _SELDOM, _PART = 1.0, 4.0, 1 / 8
 
 
 class Watch:
@@ -60,6 +61,7 @@ class Watch:
         self._status = ""
         self._calls = 0
         self._refused = 0
+        self._started = time.monotonic()
 
     def follow(self, token: str) -> None:
         """Events of another operation of ours on the stack belong to this one too (a cancellation)."""
@@ -90,6 +92,7 @@ class Watch:
         in progress.
         """
         pace = Pace()
+        self._started = time.monotonic()
         silent = 0
         ending = False
         time.sleep(deadline.cap(pace.first()))
@@ -118,7 +121,7 @@ class Watch:
                                      f"{', '.join(self.unfinished()[:3]) or 'CloudFormation'}")
             if self._aws.shared:
                 # One call tells of the stacks of all services.
-                time.sleep(deadline.cap(_TOGETHER))
+                time.sleep(deadline.cap(self._together()))
                 continue
             soon = ending or self._begun and not self._open
             time.sleep(deadline.cap(pace.next(self._calls, bool(new), soon, self._forecast.window(time.time()))))
@@ -146,9 +149,14 @@ class Watch:
         before, self._status = self._status, str(self._described()["StackStatus"])
         return not in_progress(self._status) or before not in ("", self._status)
 
+    def _together(self) -> float:
+        return min(_SELDOM, max(_TOGETHER, _PART * (time.monotonic() - self._started)))
+
     def _described(self) -> dict[str, Any]:
         self._calls += 1
-        return (cloudformation.glance(self._aws, self._stack_id, _TOGETHER / 2)
+        # Nothing from before the operation, and hardly older than this one's own question would be.
+        age = min(0.8 * self._together(), time.monotonic() - self._started)
+        return (cloudformation.glance(self._aws, self._stack_id, age)
                 or {"StackId": self._stack_id, "StackStatus": "DELETE_COMPLETE"})
 
     def _patiently(self, ask: Callable[[], Any]) -> Any:
