@@ -123,12 +123,15 @@ def test_all_good_in_few_calls_and_two_runs_at_once(forest: Forest) -> None:
     # Once for the run, not once for each service.
     assert (calls["GetCallerIdentity"], calls["GetAuthorizationToken"]) == (1, 1)
     # What grows with time is asked for all services together: their stacks, and that they live.
-    timed = {name: calls.pop(name, 0) for name in ("DescribeStacks", "UpdateItem", "BatchGetItem")}
-    assert timed["DescribeStacks"] <= 10 + 1.5 * seconds, timed
+    stacks = calls.pop("DescribeStacks")
+    assert stacks <= 10 + seconds, (stacks, seconds)
+    assert calls["TransactWriteItems"] <= len(NAMES) + seconds / 8, calls
+    # Once for each wave: their repositories. Not at all: the templates, of which no parameter has to be known.
+    assert (calls["DescribeRepositories"], calls["GetTemplate"]) == (2, 0), calls
     # What their tasks need is looked at for the first, and for the one whose last release failed.
     looked = {name: calls.pop(name, 0) for name in CLOSELY}
     assert looked["DescribeLogGroups"] == 2 and sum(looked.values()) <= 5 * 2, looked
-    assert calls.total() <= 14 * len(NAMES), calls
+    assert calls.total() <= 12 * len(NAMES), calls
 
     for name in NAMES:
         forest.shop.write(name, f"{name} four")

@@ -104,9 +104,21 @@ def test_who_knows_that_all_have_come_waits_for_nobody(files: dict[str, str], ru
     monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nobody))
     two = Shared.of({shared.VARIABLE: json.dumps({**files, shared.HOSTS: 2})})
     assert two is not None
-    two.expect("g", "b")
+    two._ask("g", "b", 60)
     source = Source()
     assert two.gather("g", "a", source, 60) and two.gather("g", "b", source, 60)
+    assert source.calls == [["a", "b"]]
+
+
+def test_what_was_expected_waits_for_nobody(run: Shared, monkeypatch: pytest.MonkeyPatch) -> None:
+    def nobody(_seconds: float) -> None:
+        raise AssertionError("it waits")
+
+    monkeypatch.setattr(shared, "time", SimpleNamespace(monotonic=time.monotonic, sleep=nobody))
+    source = Source()
+    for name in ("a", "b"):
+        run.expect("g", name)
+    assert run.gather("g", "b", source, 60)
     assert source.calls == [["a", "b"]]
 
 

@@ -48,6 +48,12 @@ def glance(aws: Aws, name: str, age: float) -> dict[str, Any] | None:
     return dict(found) if found else None
 
 
+def glance_no_more(aws: Aws, name: str) -> None:
+    """Say that glance will not be asked for `name` any more, so that nobody asks on its behalf."""
+    if aws.shared:
+        aws.shared.forget(f"stacks {aws.scope}", name)
+
+
 #: From so many stacks on it pays to list all of them, if they come on so many pages (of about a hundred).
 _WORTH_A_LIST, _PAGES = 3, 3
 

@@ -14,6 +14,8 @@ TASKS_PER_CALL = 100
 _PAGES = 10
 #: Events that are kept of a service that is watched together with others.
 _EVENTS = 40
+#: Seconds for which a service that is expected counts as wanted: its stack is updated first.
+_FORESIGHT = 3600.0
 
 
 def describe_services(aws: Aws, cluster: str, services: Sequence[str]) -> dict[str, dict[str, Any]]:
@@ -44,8 +46,18 @@ def watch_service(aws: Aws, cluster: str, service: str) -> dict[str, Any] | None
         # What is shared is read by all: of a long life's events the latest will do.
         return {one: {**found[one], "events": found[one].get("events", [])[:_EVENTS]} for one in names if one in found}
 
-    found = aws.shared.gather(f"services {aws.scope} {cluster}", name, fetch, 0.5, SERVICES_PER_CALL)
+    found = aws.shared.gather(_services(aws, cluster), name, fetch, 0.5, SERVICES_PER_CALL, _FORESIGHT)
     return dict(found) if found else None
+
+
+def expect_service(aws: Aws, cluster: str, service: str) -> None:
+    """Say that watch_service will be asked for this one in this run."""
+    if aws.shared:
+        aws.shared.expect(_services(aws, cluster), service.rpartition("/")[2])
+
+
+def _services(aws: Aws, cluster: str) -> str:
+    return f"services {aws.scope} {cluster}"
 
 
 def list_tasks(aws: Aws, cluster: str, status: str, service: str | None = None) -> list[str]:

@@ -77,9 +77,10 @@ class Shared:
         return fetch([key]).get(key)
 
     def expect(self, group: str, key: str) -> None:
-        """Say that the answer for `key` will be asked for, so that whoever fetches before that brings it along."""
+        """Say that the answer for `key` will be asked for, so that whoever fetches before that brings it along, and
+        nobody has to wait for others who may ask."""
         with suppress(OSError), self._open(ANSWERS) as store:
-            store.setdefault(group, {}).setdefault(key, {})["wanted"] = time.monotonic()
+            store.setdefault(group, {}).setdefault(key, {}).update(wanted=time.monotonic(), foreseen=True)
 
     def forget(self, group: str, key: str) -> None:
         """The answer for `key` will not be asked for any more."""
@@ -100,7 +101,7 @@ class Shared:
 
     def _is_new(self, group: str, key: str) -> bool:
         with self._open(ANSWERS, fcntl.LOCK_SH) as store:
-            return "at" not in ((store.get(group) or {}).get(key) or {})
+            return not {"at", "foreseen"} & set((store.get(group) or {}).get(key) or {})
 
     def _await_others(self, group: str, limit: int) -> None:
         """Return when nobody has joined for a moment, or enough have."""

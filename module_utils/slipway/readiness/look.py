@@ -65,6 +65,8 @@ class _Look:
         who = identity.answer()
         preflight.check_account(params["account"], who["Account"])
         stack = described.answer()
+        if stack.outputs.get("ClusterName") and stack.outputs.get("ServiceName"):
+            ecs.expect_service(aws, stack.outputs["ClusterName"], stack.outputs["ServiceName"])
         findings = list(checks.stack(params["stack_name"], stack, self._alone))
         if (params["look"] and stack.deployed and not stack.busy
                 and (params["canary"] or not (many and self._alone and stack.status in _GOOD))):

@@ -93,6 +93,8 @@ class Watch:
         """
         pace = Pace()
         self._started = time.monotonic()
+        # Until now it was asked for by its name.
+        cloudformation.glance_no_more(self._aws, self._stack_id.partition("/")[2].partition("/")[0])
         silent = 0
         ending = False
         time.sleep(deadline.cap(pace.first()))
