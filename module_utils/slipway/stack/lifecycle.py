@@ -494,7 +494,7 @@ def _tells_enough(o: Options, stack: dict[str, Any]) -> bool:
     given = {p["ParameterKey"]: p for p in stack.get("Parameters", [])}
     wanted = {name: scalar(value) for name, value in {**o.optional_parameters, **o.parameters}.items()
               if value is not None and (name in given or name not in o.optional_parameters)}
-    return (stack["StackStatus"] in _COMPARABLE
+    return (stack["StackStatus"] in {*_COMPARABLE, "UPDATE_ROLLBACK_COMPLETE"}
             and all(name in given and UNKNOWN not in value and "ResolvedValue" not in given[name]
                     and given[name].get("ParameterValue") != "****" for name, value in wanted.items())
             and any(value != given[name].get("ParameterValue") for name, value in wanted.items()))
