@@ -5,14 +5,17 @@ runs the module of its own name and meanwhile prints the lines that the module w
 slipway/progress.py). On a remote host, or with `live: false`, the module runs without it.
 
 Interrupted (SIGINT, SIGTERM) it passes the signal on and stays until the module has cleaned up. Ansible reads nothing
-from its workers any more by then, so the last lines go straight to where ansible writes.
+from its workers any more by then, so the last lines go straight to where ansible writes. A worker that ansible is just
+starting when Ctrl-C comes is not told of it, and would keep the playbook waiting: so it looks for itself.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import os
+import re
 import signal
 import stat
 import sys
@@ -34,6 +37,8 @@ display = Display()
 
 _COLOURS = {"good": "green", "warn": "yellow", "bad": "red"}
 _EVERY = 0.1
+#: How often to look, in as many of those, whether ansible was interrupted without telling us.
+_LOOK = 10
 #: What a release's record takes of a result, should the run end before it is closed. No parameters: some are secret.
 _NOTED = ("failed", "tag", "digest", "image_uri", "built", "pushed", "phases", "api_calls", "task_definition",
           "deployment_id", "verdict")
@@ -106,7 +111,8 @@ class _Show:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._done = threading.Event()
-        self._console = _console_of(os.getppid())
+        self._controller = os.getppid()
+        self._console = _console_of(self._controller)
         self.interrupted = False
 
     @contextmanager
@@ -156,7 +162,7 @@ class _Show:
     def _follow(self) -> None:
         with self._path.open(encoding="utf-8") as file:
             rest = ""
-            while True:
+            for number in itertools.count(1):
                 last = self._done.is_set()
                 rest += file.read()
                 *lines, rest = rest.split("\n")
@@ -166,7 +172,17 @@ class _Show:
                         self.say(record["text"], record["tone"])
                 if last:
                     return
+                if number % _LOOK == 0 and not self.interrupted and _was_interrupted(self._controller):
+                    os.kill(os.getpid(), signal.SIGINT)
                 self._done.wait(_EVERY)
+
+
+def _was_interrupted(controller: int) -> bool:
+    """Whether ansible's own process does not catch SIGINT any more: it gives that up with the first one."""
+    with suppress(OSError, ValueError, IndexError):
+        status = Path(f"/proc/{controller}/status").read_text(encoding="utf-8", errors="replace")
+        return controller == os.getppid() and not int(re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[0], 16) & 2
+    return False
 
 
 def _console_of(pid: int) -> int | None:

@@ -287,6 +287,30 @@ def test_interrupted_before_the_module_listens(plays: Plays) -> None:
         assert group_is_gone(process.pid)
 
 
+FORGETFUL = """
+import signal
+from ansible.plugins.callback import CallbackBase
+
+
+class CallbackModule(CallbackBase):
+    CALLBACK_VERSION, CALLBACK_NAME, CALLBACK_TYPE = 2.0, "forgetful", "notification"
+
+    def v2_playbook_on_task_start(self, task, is_conditional):
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+"""
+
+
+def test_an_interruption_that_ansible_does_not_pass_on_is_found(plays: Plays) -> None:
+    """As when it comes while the worker is being started: ansible has taken note of it, and waits for the worker."""
+    (plays.folder / "callback_plugins").mkdir()
+    (plays.folder / "callback_plugins" / "forgetful.py").write_text(FORGETFUL)
+    process = plays.start(what="wait")
+    plays.wait_for("tidied")
+    process.communicate(timeout=60)
+    assert process.returncode != 0 and module_is_gone(plays.folder / "pid")
+    assert group_is_gone(process.pid)
+
+
 def module_is_gone(note: Path) -> bool:
     """Whether the module that writes its number into `note` ends soon; it may have been ended before it did."""
     text = note.read_text() if note.exists() else ""
