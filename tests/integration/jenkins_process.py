@@ -189,6 +189,14 @@ class Jenkins:
         found: dict[str, Any] = until(ended, f"{name} {number} did not end:\n{self.log}")
         return found
 
+    def took_its_job(self, name: str) -> dict[str, Any]:
+        """As result, of the last build that was the first to take its pipeline's job: the plugin is told of a job until
+        that is acknowledged, and then a further build finds only that."""
+        found = self.result(name)
+        while "was already acknowledged" in self.console(name, found["number"]):
+            found = self.result(name, found["number"] - 1)
+        return found
+
     def console(self, name: str, number: int | str = "lastBuild") -> str:
         return self.get(f"/job/{name}/{number}/consoleText").text
 

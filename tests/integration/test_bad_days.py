@@ -44,8 +44,7 @@ def up(works: Works) -> Iterator[None]:
 
 
 def console(works: Works, project: str = JOB) -> str:
-    works.jenkins.result(project)
-    return works.jenkins.console(project)
+    return works.jenkins.console(project, works.jenkins.took_its_job(project)["number"])
 
 
 # -- a good day, for comparison -------------------------------------------------------------------------------------
@@ -61,7 +60,7 @@ def test_a_commit_becomes_a_release_with_its_revision(works: Works) -> None:
     pack = zipfile.ZipFile(BytesIO(works.aws.client("s3").get_object(**where)["Body"].read()))
     assert sorted(pack.namelist()) == ["release.html", "release.json"]
     record = json.loads(pack.read("release.json"))
-    number = works.jenkins.result(JOB)["number"]
+    number = works.jenkins.took_its_job(JOB)["number"]
     assert record["verdict"] == "completed"
     assert record["tag"] == works.shop.tag("dull")
     assert record["digest"].startswith("sha256:")
@@ -80,14 +79,14 @@ def test_a_commit_whose_image_crashes(works: Works) -> None:
     # The cause comes first, in one line; the build's address last.
     assert "3" in message.splitlines()[0]
     assert "exit" in message.splitlines()[0]
-    build = f"job/{JOB}/{works.jenkins.result(JOB)['number']}"
+    build = f"job/{JOB}/{works.jenkins.took_its_job(JOB)['number']}"
     assert message.splitlines()[-1] == f"The build: http://127.0.0.1:{works.jenkins.port}/{build}/console"
     assert link == f"http://jenkins/{build}"
     assert works.shop.page("dull") == before
     # The plugin's own word came second and was refused, which changes nothing.
     assert "Told AWS CodePipeline why job" in console(works)
     assert "InvalidJobStateException" in console(works)
-    assert works.jenkins.result(JOB)["result"] == "FAILURE"
+    assert works.jenkins.took_its_job(JOB)["result"] == "FAILURE"
 
 
 @pytest.mark.parametrize(("source", "code", "words"), [
@@ -129,7 +128,7 @@ def test_an_artifact_that_is_missing_or_broken_does_not_stand_in_the_way_of_the_
     # All that the plugin tells; the link leads to what it knows, and the action beside it names the cause.
     assert message == "Build failed"
     assert works.checked(missing, lost).startswith("The artifact is not there: s3://")
-    assert link.endswith(f"/job/{JOB}/{works.jenkins.result(JOB)['number']}")
+    assert link.endswith(f"/job/{JOB}/{works.jenkins.took_its_job(JOB)['number']}")
     assert "The specified key does not exist" in console(works)
 
     broken = works.pipeline(JOB, works.application("a good day")[:-40], check=True)
@@ -154,7 +153,7 @@ def test_an_artifact_of_500_megabytes(works: Works) -> None:
         size = s3.head_object(**works.artifact(pipeline, pipeline.first()))["ContentLength"]
         assert size == len(source) > 500_000_000
         assert works.checked(pipeline, pipeline.first()).startswith("A zip of ")
-        assert works.jenkins.result(JOB)["result"] == "SUCCESS"
+        assert works.jenkins.took_its_job(JOB)["result"] == "SUCCESS"
         # It is there as source and as artifact, once more while it is taken, and not once for each who reads it.
         assert works.most_memory() < 6 * size
     finally:
@@ -189,7 +188,7 @@ def test_a_stack_whose_rollback_cannot_be_continued(works: Works) -> None:
     with stuck(works, "Role arn:aws:iam::000000000000:role/gone is invalid or cannot be assumed") as stack:
         pipeline = works.pipeline(JOB, works.application("never seen"))
         code, message, _ = works.failure(pipeline, pipeline.first())
-        number = works.jenkins.result(JOB)["number"]
+        number = works.jenkins.took_its_job(JOB)["number"]
     assert stack.continued == 1
     assert code == "JobFailed"
     # The cause first, then what to do.
@@ -291,7 +290,7 @@ def test_the_step_alone_is_killed(works: Works) -> None:
     os.kill(step, signal.SIGKILL)
     # Jenkins lives and says at least that; who is first depends on the moment.
     assert works.failure(pipeline, pipeline.first())[1]
-    assert works.jenkins.result(JOB)["result"] == "FAILURE"
+    assert works.jenkins.took_its_job(JOB)["result"] == "FAILURE"
     until(lambda: not any(alive(pid) for pid in works.of_the_build()), "something of the build still runs")
 
 

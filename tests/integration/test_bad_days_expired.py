@@ -32,7 +32,7 @@ def test_a_job_that_expired_although_its_release_succeeded(works: Works) -> None
     assert code == "JobTimedOut"
     assert f"reported no result within {SECONDS} seconds" in message
     # The release goes on to its end, is live, and is recorded as what it is.
-    number = works.jenkins.result(JOB)["number"]
+    number = works.jenkins.took_its_job(JOB)["number"]
     assert works.shop.page(SERVICE) == "late but there"
     record = works.shop.records(SERVICE)[-1]
     assert (record["verdict"], record["commit"]) == ("completed", works.revision(pipeline, pipeline.first()))
