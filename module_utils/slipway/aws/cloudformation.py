@@ -40,11 +40,13 @@ def glance(aws: Aws, name: str, age: float) -> dict[str, Any] | None:
     if not aws.shared:
         return describe_stack(aws, name)
 
+    lists = aws.shared.hosts >= _WORTH_A_LIST and _may_list(aws)
+
     def fetch(names: list[str]) -> dict[str, Any]:
-        found = _listed(aws, set(names)) if len(names) >= _WORTH_A_LIST and _may_list(aws) else {}
+        found = _listed(aws, set(names)) if lists and len(names) >= _WORTH_A_LIST else {}
         return {**found, **{one: describe_stack(aws, one) for one in names if one not in found}}
 
-    found = aws.shared.gather(f"stacks {aws.scope}", name, fetch, age, limit=500)
+    found = aws.shared.gather(f"stacks {aws.scope}", name, fetch, age, 500 if lists else 1, _FORESIGHT, whole=True)
     return dict(found) if found else None
 
 
@@ -56,6 +58,8 @@ def glance_no_more(aws: Aws, name: str) -> None:
 
 #: From so many stacks on it pays to list all of them, if they come on so many pages (of about a hundred).
 _WORTH_A_LIST, _PAGES = 3, 3
+#: Seconds for which a stack that was asked for will be asked for again: other services have their turn in between.
+_FORESIGHT = 120.0
 
 
 def _may_list(aws: Aws) -> bool:

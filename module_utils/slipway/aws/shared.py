@@ -39,7 +39,7 @@ class Shared:
 
     def __init__(self, files: Mapping[str, str], hosts: int = 1000) -> None:
         self._files = files
-        self._hosts = hosts
+        self.hosts = hosts
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Shared | None:
@@ -53,12 +53,12 @@ class Shared:
         return None
 
     def gather(self, group: str, key: str, fetch: Callable[[list[str]], Mapping[str, Any]], age: float,
-               limit: int = 10, memory: float = _WANTED) -> Any:
+               limit: int = 10, memory: float = _WANTED, whole: bool = False) -> Any:
         """The answer for `key`, at most `age` seconds old; None where there is none.
 
         fetch: asked for up to `limit` keys of the group at once, gives an answer for those that have one: of those that
-        somebody asked for or expected within the last `memory` seconds. Raises what fetch raises when it is asked for
-        `key` alone.
+        somebody asked for or expected within the last `memory` seconds, and whose answers are not quite new; whole: of
+        all of them, as one more costs nothing. Raises what fetch raises when it is asked for `key` alone.
         """
         try:
             known = self._ask(group, key, age)
@@ -69,7 +69,7 @@ class Shared:
                     if known is None and ours:
                         if limit > 1 and key and self._is_new(group, key):
                             self._await_others(group, limit)
-                        return self._fetch(group, key, fetch, age, limit, memory)
+                        return self._fetch(group, key, fetch, 0.0 if whole else age, limit, memory)
             if known is not None:
                 return known["value"]
         except OSError:
@@ -109,7 +109,7 @@ class Shared:
         while True:
             with self._open(ANSWERS, fcntl.LOCK_SH) as store:
                 new = sum("at" not in one for one in (store.get(group) or {}).values())
-            if new == before or new >= min(limit, self._hosts) or time.monotonic() >= until:
+            if new == before or new >= min(limit, self.hosts) or time.monotonic() >= until:
                 return
             before = new
             time.sleep(_JOIN)

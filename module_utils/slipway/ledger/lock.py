@@ -143,7 +143,8 @@ class Company:
         """As beat(). In a run of several services the last one may be some seconds ago, far less than DEAD."""
         if not self._shared:
             return beat(self._aws(), self._table, self._service, self._token)
-        found = self._shared.gather(self._group, self._key, self._beat_all, BEAT * 0.8, limit=100, memory=2 * BEAT)
+        found = self._shared.gather(self._group, self._key, self._beat_all, BEAT * 0.8, limit=100, memory=2 * BEAT,
+                                    whole=True)
         if found is None:
             raise dynamodb.Conflict({})
         return str(found)

@@ -22,9 +22,11 @@ _PASSING = THROTTLES | {"", "InternalFailure", "InternalError", "ServiceUnavaila
 _PATIENCE = 10
 #: After so many answers without news the stack itself is asked: events may be late or missing.
 _SILENT = 6
-#: Seconds between two looks where several services are watched together: at first, and at most. In between they grow
-#: with the time that has passed, of which they are this part.
-_TOGETHER, _SELDOM, _PART = 1.0, 4.0, 1 / 8
+#: Seconds between two looks where several services are watched together: at first, at first where they are many, and at
+#: most. In between they grow with the time that has passed, of which they are this part.
+_TOGETHER, _MANY_TOGETHER, _SELDOM, _PART = 1.0, 2.0, 4.0, 1 / 8
+#: So many services are many.
+_MANY = 10
 
 
 class Watch:
@@ -97,7 +99,7 @@ class Watch:
         cloudformation.glance_no_more(self._aws, self._stack_id.partition("/")[2].partition("/")[0])
         silent = 0
         ending = False
-        time.sleep(deadline.cap(pace.first()))
+        time.sleep(deadline.cap(self._together() if self._aws.shared else pace.first()))
         while True:
             self._calls = 0
             new = self._patiently(self.poll) or [] if silent < _SILENT and self._patiently(self._moved) else []
@@ -112,6 +114,7 @@ class Watch:
                 if stack and self._is_over(stack):
                     if "StackName" in stack and (self._nested or not new):
                         self._last_words()
+                    cloudformation.glance_no_more(self._aws, self._stack_id)
                     return dict(stack)
             if deadline.passed:
                 if self._aws.shared:
@@ -152,7 +155,8 @@ class Watch:
         return not in_progress(self._status) or before not in ("", self._status)
 
     def _together(self) -> float:
-        return min(_SELDOM, max(_TOGETHER, _PART * (time.monotonic() - self._started)))
+        many = self._aws.shared is not None and self._aws.shared.hosts >= _MANY
+        return min(_SELDOM, max(_MANY_TOGETHER if many else _TOGETHER, _PART * (time.monotonic() - self._started)))
 
     def _described(self) -> dict[str, Any]:
         self._calls += 1
