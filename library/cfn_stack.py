@@ -186,6 +186,8 @@ notes:
   - Nothing to do is found out without a change set where that is safe - same template, parameters and tags on a stack
     in a good state, and the values behind SSM-typed parameters unmoved - and with an empty change set where it is not
     (macros, nested stacks, dynamic references, NoEcho values given, templates in S3). That takes two or three calls.
+  - Where no template is given and other values are, of plain parameters that the stack has, its template is not read,
+    and what O(parameters) may be is checked by CloudFormation alone; nothing is touched where it refuses a value.
   - An operation of somebody else on the stack is waited for, then the plan is made anew.
   - Where a stack has to be rolled back before it takes an update (V(UPDATE_ROLLBACK_FAILED), V(UPDATE_FAILED) unless
     O(disable_rollback)), that alone is a change; check mode cannot see past it.
