@@ -304,6 +304,8 @@ def measure(doc: str | None, name: str, title: str,
             more: Callable[[argparse.ArgumentParser], None] = lambda parser: None) -> None:
     """The frame of a benchmark: environment up, a quiet machine, work, environment down, report."""
     wanted = options(doc, name, more)
+    # What is compiled once is kept, on all sides, as for a user.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     ensure_venv()
     report = Report(title)
     with tempfile.TemporaryDirectory(prefix="slipway-bench-") as folder, embedded_aws() as env:
