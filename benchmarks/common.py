@@ -315,4 +315,4 @@ def measure(doc: str | None, name: str, title: str,
         report.facts += [f"Load after: {os.getloadavg()[0]:.2f}, this benchmark's own included",
                          f"Date: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, taken in {time.monotonic() - started:.0f} s",
                          *machine()]
-    report.publish(wanted.output)
+        report.publish(wanted.output)

@@ -66,11 +66,15 @@ def down(keep_images: bool) -> None:
         client = engine.client()
         hosts.remove_ours()
         network.remove_containers(client)
-        network.remove_network(client)
+        gone = network.remove_network(client)
         removed = images.remove_images(client, f"localhost:{settings.PORT}/")
         if not keep_images and not network.others(client):
             removed += images.remove_base_images(client)
-        say(f"Removed {removed} images, the network {settings.NETWORK} and the state.")
+        what = f"{removed} images, the network {settings.NETWORK}" if gone else f"{removed} images"
+        say(f"Removed {what} and the state.")
+        if not gone:
+            say(f"The network {settings.NETWORK} stays until the Docker engine is restarted: the engine still counts a "
+                "container that is gone.")
         engine.stop_started_engine(settings.STATE, say)
     else:
         say("The Docker engine does not answer: what is in it stays until it runs and this is run again.")

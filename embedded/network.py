@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import docker.errors
+
 from . import settings
 
 
@@ -28,10 +30,18 @@ def remove_containers(engine: Any) -> None:
         container.remove(force=True, v=True)
 
 
-def remove_network(engine: Any) -> None:
+def remove_network(engine: Any) -> bool:
+    """Whether it is gone. A container that was removed while it started may leave its place in the network taken, as
+    long as the engine runs; the network then stays, and serves the next time."""
     for network in engine.networks.list(names=[settings.NETWORK]):
         if network.name == settings.NETWORK:
             network.reload()
             for container in network.containers:
                 container.remove(force=True, v=True)
-            network.remove()
+            try:
+                network.remove()
+            except docker.errors.APIError as error:
+                if "active endpoints" not in str(error):
+                    raise
+                return False
+    return True
