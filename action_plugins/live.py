@@ -181,7 +181,8 @@ def _was_interrupted(controller: int) -> bool:
     """Whether ansible's own process does not catch SIGINT any more: it gives that up with the first one."""
     with suppress(OSError, ValueError, IndexError):
         status = Path(f"/proc/{controller}/status").read_text(encoding="utf-8", errors="replace")
-        return controller == os.getppid() and not int(re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[0], 16) & 2
+        caught = int(re.findall(r"^SigCgt:\s*(\w+)", status, re.MULTILINE)[0], 16)
+        return controller == os.getppid() and not caught & 1 << signal.SIGINT - 1
     return False
 
 

@@ -15,6 +15,9 @@ from .session import Aws
 
 _SERVICE = "cloudformation"
 
+#: Seconds for which others of a run may rely on what one of them was told of a stack.
+RECENT = 5.0
+
 
 def describe_stack(aws: Aws, name: str) -> dict[str, Any] | None:
     """The stack `name` (name or ARN) as DescribeStacks gives it, with `ServerTime` and `SeenAt`, the same

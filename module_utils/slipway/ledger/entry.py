@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from ..aws import dynamodb
+from ..aws import cloudformation, dynamodb
 from ..aws.session import Aws
 from ..errors import AwsError, InvalidInput, SlipwayError
 from ..image.revision import read_revision
@@ -21,8 +21,6 @@ from . import book, lock, owner
 from .record import COMPLETED, Record, opened
 from .stack import State, look, settle
 
-#: Seconds after which what a stack is has to be asked again.
-_RECENT = 5.0
 #: Lists of up to so many records are cut at every release, longer ones now and then.
 _PRUNE_AT_LEAST = 10
 
@@ -50,7 +48,7 @@ def open_entry(aws: Aws, wanted: Opening, progress: Progress) -> dict[str, Any]:
 
     Raises lock.Busied, Interrupted; SlipwayError when the table is missing.
     """
-    state = look(aws, wanted.stack_name, _RECENT)
+    state = look(aws, wanted.stack_name, cloudformation.RECENT)
     token = str(uuid.uuid4())
     origin = {"commit": _commit(wanted), "who": wanted.who, "process": owner.name(wanted.pid), **_here()}
     entry = _entry(wanted, state, token, origin)

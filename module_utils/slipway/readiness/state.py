@@ -38,13 +38,9 @@ class Stack:
                 "service": self.outputs.get("ServiceName", "")}
 
 
-#: Seconds after which what a stack is has to be asked again.
-_RECENT = 5.0
-
-
 def read(aws: Aws, name: str) -> Stack:
     """One call of DescribeStacks; in a run of several services one for many of them."""
-    found = cloudformation.glance(aws, name, _RECENT)
+    found = cloudformation.glance(aws, name, cloudformation.RECENT)
     if found is None:
         return Stack()
     return Stack(str(found["StackStatus"]),

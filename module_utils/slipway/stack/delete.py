@@ -18,9 +18,6 @@ from .options import Options
 from .waiting import Watch, in_progress
 
 _ATTEMPTS = 2
-#: In a run of several services: how old the first look at a stack may be, in seconds. A change set of a stack that
-#: somebody changed since is refused, and then it is looked at again.
-_RECENT = 5.0
 
 
 def absent(aws: Aws, o: Options, progress: Progress, check: bool) -> dict[str, Any]:
@@ -113,9 +110,11 @@ def remove(aws: Aws, o: Options, stack: dict[str, Any], progress: Progress, dead
 def settled(aws: Aws, o: Options, progress: Progress, deadline: Deadline, anew: bool = False) -> dict[str, Any] | None:
     """The stack `o.name` once nobody works on it any more; None where it does not exist.
 
-    anew: it is known to have changed a moment ago.
+    anew: it is known to have changed a moment ago. Otherwise, in a run of several services, the first look may be some
+    seconds old: a change set of a stack that somebody changed since is refused, and then it is looked at again.
     """
-    stack = cloudformation.describe_stack(aws, o.name) if anew else cloudformation.glance(aws, o.name, _RECENT)
+    stack = (cloudformation.describe_stack(aws, o.name) if anew
+             else cloudformation.glance(aws, o.name, cloudformation.RECENT))
     while stack is not None and in_progress(stack["StackStatus"]):
         progress.say(f"{o.name}: {stack['StackStatus']} by somebody else, waiting for its end", "warn")
         watch = Watch(aws, stack["StackId"], progress, stack["ServerTime"])
